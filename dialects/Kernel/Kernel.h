@@ -1,0 +1,15 @@
+// The kernel dialect: which kernel, with which schedule (one operation per kernel family, on buffers).
+#ifndef DIALECTS_KERNEL_KERNEL_H
+#define DIALECTS_KERNEL_KERNEL_H
+
+#include "dialects/R1/R1.h"
+
+#include "dialects/Kernel/KernelDialect.h.inc"
+#include "dialects/Kernel/KernelEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Kernel/KernelAttrs.h.inc"
+#include "dialects/Kernel/KernelInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/Kernel/KernelOps.h.inc"
+
+#endif

@@ -1,0 +1,86 @@
+#ifndef DIALECTS_KERNEL_KERNELDIALECT
+#define DIALECTS_KERNEL_KERNELDIALECT
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+
+def Kernel_Dialect : Dialect {
+  let name = "kernel";
+  let summary = "Which kernel, with which schedule: one operation per kernel family, on buffers.";
+  let description = [{
+    Operations work on memrefs in destination-passing style: inputs first, outputs last, in the order in which the kernel
+    gets their addresses (`elah_cpu_kernel`). T is the number of tokens in a step, of all its sequences together. The first
+    dimension of an activation is dynamic; a row may be longer than its width (a strided memref), which is how a
+    kernel reads a part of another's result.
+  }];
+  let cppNamespace = "::elah::kernel";
+  let useDefaultAttributePrinterParser = 1;
+}
+
+class Kernel_Attr<string name, string attrMnemonic> : AttrDef<Kernel_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Kernel_Format : I32EnumAttr<"Format", "How a packed weight's bytes stand for numbers.", [
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"F16", 2, "f16">,
+  I32EnumAttrCase<"F8", 3, "f8">]> {
+  let cppNamespace = "::elah::kernel";
+  let genSpecializedAttr = 0;
+}
+
+def Kernel_Compute : I32EnumAttr<"Compute", "In which precision products are formed; sums are f32 always.", [
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]> {
+  let cppNamespace = "::elah::kernel";
+  let genSpecializedAttr = 0;
+}
+def Kernel_ComputeAttr : EnumAttr<Kernel_Dialect, Kernel_Compute, "compute">;
+
+def Kernel_Activation : I32EnumAttr<"Activation", "What a product's epilogue does.", [
+  I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Swiglu", 1, "swiglu">]> {
+  let cppNamespace = "::elah::kernel";
+  let genSpecializedAttr = 0;
+}
+def Kernel_ActivationAttr : EnumAttr<Kernel_Dialect, Kernel_Activation, "activation">;
+
+def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
+  let summary = "The layout of a weight matrix [n, k] in which the matrix kernels read it.";
+  let description = [{
+    `batch` matrices follow each other, each padded to 64 bytes. A matrix is ceil(n / panel) panels; a panel is
+    ceil(k / step) steps; a step holds, for each of `panel` columns, `step` consecutive values of k. Columns beyond n and
+    values beyond k are zero. Prefill and decode read the same bytes: a panel is one stream.
+
+    With `swiglu`, n = 2 * I counts the gate's I rows and then the up projection's; a panel holds panel / 2 gate
+    columns and then the up columns of the same indices, so that one register tile holds both factors.
+
+    An f8 matrix has one f32 scale per block of `block_n` x `block_k` values, in a buffer of its own:
+    [batch, ceil(n / block_n), ceil(k / block_k)], with `swiglu` [batch, 2, ceil(I / block_n), ceil(k / block_k)].
+  }];
+  let parameters = (ins EnumParameter<Kernel_Format>:$format, "int64_t":$n, "int64_t":$k, "int64_t":$panel,
+                    "int64_t":$step, "int64_t":$batch, "bool":$swiglu, "int64_t":$blockN, "int64_t":$blockK);
+  let assemblyFormat = [{
+    `<` $format `,` `n` `=` $n `,` `k` `=` $k `,` `panel` `=` $panel `,` `step` `=` $step `,` `batch` `=` $batch `,`
+    `swiglu` `=` $swiglu `,` `blocks` `=` $blockN `x` $blockK `>`
+  }];
+  let extraClassDeclaration = [{
+    /// Columns of the result that one panel makes.
+    int64_t getPanelColumns() const { return getSwiglu() ? getPanel() / 2 : getPanel(); }
+    /// Columns of the whole result.
+    int64_t getColumns() const { return getSwiglu() ? getN() / 2 : getN(); }
+    int64_t getPanels() const { return (getColumns() + getPanelColumns() - 1) / getPanelColumns(); }
+    int64_t getSteps() const { return (getK() + getStep() - 1) / getStep(); }
+    int64_t getElementBytes() const {
+      return getFormat() == Format::F32 ? 4 : getFormat() == Format::F8 ? 1 : 2;
+    }
+    int64_t getPanelBytes() const { return getSteps() * getPanel() * getStep() * getElementBytes(); }
+    int64_t getMatrixBytes() const { return (getPanels() * getPanelBytes() + 63) / 64 * 64; }
+    int64_t getBytes() const { return getBatch() * getMatrixBytes(); }
+    bool isScaled() const { return getBlockN() > 0; }
+    /// Block rows of one of the matrix's halves (swiglu) or of the matrix.
+    int64_t getBlockRows() const { return (getColumns() + getBlockN() - 1) / getBlockN(); }
+    int64_t getBlockColumns() const { return (getK() + getBlockK() - 1) / getBlockK(); }
+    int64_t getScaleCount() const { return getBatch() * (getSwiglu() ? 2 : 1) * getBlockRows() * getBlockColumns(); }
+  }];
+}
+
+#endif

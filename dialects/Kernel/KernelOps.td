@@ -1,0 +1,174 @@
+#ifndef DIALECTS_KERNEL_KERNELOPS
+#define DIALECTS_KERNEL_KERNELOPS
+
+include "dialects/Kernel/KernelDialect.td"
+include "dialects/Kernel/KernelInterfaces.td"
+include "dialects/R1/R1Attrs.td"
+
+// `outer` and `rows` are C++ expressions: the blocks of a launch are outer * (rows of the named operand, or 1).
+class Kernel_Op<string mnemonic, int outputs, string outer, string rows, list<Trait> traits = []>
+    : Op<Kernel_Dialect, mnemonic, !listconcat([DeclareOpInterfaceMethods<Kernel_KernelOpInterface>], traits)> {
+  let extraClassDefinition = [{
+    int64_t $cppClass::getOuterBlocks() { return }] # outer # [{; }
+    ::mlir::Value $cppClass::getBlockRows() { return }] # rows # [{; }
+    unsigned $cppClass::getInputCount() { return getNumOperands() - }] # outputs # [{; }
+  }];
+}
+
+def Rows : MemRefRankOf<[F32, BF16, F16], [2]>;
+def RowsF32 : MemRefRankOf<[F32], [2]>;
+def RowsI32 : MemRefRankOf<[I32], [2]>;
+def VectorF32 : MemRefRankOf<[F32], [1]>;
+def VectorI32 : MemRefRankOf<[I32], [1]>;
+def Packed : MemRefRankOf<[I8], [1]>;
+
+def Kernel_EmbedOp : Kernel_Op<"embed", 1, "1", "getOutput()"> {
+  let summary = "The table's row of each token: [T], [V, H] -> [T, H].";
+  let arguments = (ins VectorI32:$tokens, Rows:$table, RowsF32:$output);
+  let assemblyFormat = "$tokens `,` $table `to` $output attr-dict `:` type(operands)";
+}
+
+def Kernel_RmsNormOp : Kernel_Op<"rms_norm", 1, "1", "getOutput()"> {
+  let summary = "input / sqrt(mean(input^2) + epsilon) * weight, of all rows or of those that `rows` names.";
+  let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output, F64Attr:$epsilon);
+  let assemblyFormat = "$input `,` $weight (`rows` $rows^)? `to` $output attr-dict `:` type(operands)";
+}
+
+class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = []>
+    : Kernel_Op<mnemonic, 1, outer, "{}", traits>;
+
+def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSizedOperandSegments]> {
+  let summary = "output = input * weight^T (+ bias), or output += with `accumulate`.";
+  let description = [{
+    With `swiglu`, output[t, i] = silu(product[t, gate i]) * product[t, up i]. `accumulate` is for f32 outputs only: a
+    residual connection.
+  }];
+  let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, Optional<VectorF32>:$bias,
+                   Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
+                   Kernel_ActivationAttr:$activation, UnitAttr:$accumulate);
+  let assemblyFormat = [{
+    $input `,` $weight (`scales` $scales^)? (`bias` $bias^)? `to` $output attr-dict `:` type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_GroupedGemmOp : Kernel_ProductOp<"grouped_gemm", "getPacking().getPanels() * getPacking().getBatch()",
+                                           [AttrSizedOperandSegments]> {
+  let summary = "The product of each expert with its rows.";
+  let description = [{
+    Rows offsets[e] .. offsets[e + 1] of the output belong to expert e. Row r reads input row gather[r], or row r.
+  }];
+  let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, VectorI32:$offsets,
+                   Optional<VectorI32>:$gather, Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
+                   Kernel_ActivationAttr:$activation);
+  let assemblyFormat = [{
+    $input `,` $weight (`scales` $scales^)? `offsets` $offsets (`gather` $gather^)? `to` $output attr-dict `:`
+    type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() * getPacking().getBatch()"> {
+  let summary = "One product per head on slices of the rows.";
+  let description = [{
+    output[t, h * output_stride + output_offset + n] = sum over k of
+    input[t, h * input_stride + input_offset + k] * weight_h[n, k]; the packing's batch is the number of heads.
+  }];
+  let arguments = (ins Rows:$input, Packed:$weight, Rows:$output, Kernel_PackingAttr:$packing,
+                   Kernel_ComputeAttr:$compute, I64Attr:$input_stride, I64Attr:$input_offset, I64Attr:$output_stride,
+                   I64Attr:$output_offset);
+  let assemblyFormat = "$input `,` $weight `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+}
+
+def Kernel_RouteOp : Kernel_Op<"route", 2, "1", "getLogits()"> {
+  let summary = "Chooses experts: [T, E] (+ bias [E]) -> [T, top_k] experts and weights; see #r1.routing.";
+  let arguments = (ins RowsF32:$logits, Optional<VectorF32>:$bias, RowsI32:$experts, RowsF32:$weights,
+                   R1_RoutingAttr:$routing);
+  let assemblyFormat = "$logits (`bias` $bias^)? `to` $experts `,` $weights attr-dict `:` type(operands)";
+}
+
+def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", 3, "1", "{}"> {
+  let summary = "Sorts (token, expert) pairs by expert, stably.";
+  let description = [{
+    offsets [E + 1]: where each expert's rows begin; gather [T * k]: the token of each sorted row; slots [T, k]: the
+    sorted row of each pair.
+  }];
+  let arguments = (ins RowsI32:$experts, VectorI32:$offsets, VectorI32:$gather, RowsI32:$slots);
+  let assemblyFormat = "$experts `to` $offsets `,` $gather `,` $slots attr-dict `:` type(operands)";
+}
+
+def Kernel_CombineOp : Kernel_Op<"combine", 1, "1", "getOutput()"> {
+  let summary = "output[t] += sum over k of weights[t, k] * rows[slots[t, k]].";
+  let arguments = (ins RowsF32:$rows, RowsF32:$weights, RowsI32:$slots, RowsF32:$output);
+  let assemblyFormat = "$rows `,` $weights `,` $slots `to` $output attr-dict `:` type(operands)";
+}
+
+def Kernel_RopeTableOp : Kernel_Op<"rope_table", 1, "1", "getTable()"> {
+  let summary = "[T] positions -> [T, dim]: dim / 2 cosines, then dim / 2 sines, of position * frequency.";
+  let description = "The angle is the float32 product, as transformers forms it; cosine and sine are then exact to f32.";
+  let arguments = (ins VectorI32:$positions, RowsF32:$table, R1_RopeAttr:$rope);
+  let assemblyFormat = "$positions `to` $table attr-dict `:` type(operands)";
+}
+
+def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
+  let summary = "Rotates query and key and writes key and value to the cache.";
+  let description = [{
+    qkv [T, heads * head_dim + kv_heads * (head_dim + value_dim)]; without a table nothing is rotated. Token t's cache
+    row is cache_rows[t].
+  }];
+  let arguments = (ins RowsF32:$qkv, Optional<RowsF32>:$table, VectorI32:$cache_rows, RowsF32:$query, Rows:$key_cache,
+                   Rows:$value_cache, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$value_dim,
+                   OptionalAttr<R1_RopeAttr>:$rope);
+  let assemblyFormat = [{
+    $qkv (`table` $table^)? `rows` $cache_rows `to` $query `,` $key_cache `,` $value_cache attr-dict `:` type(operands)
+  }];
+}
+
+def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"> {
+  let summary = "Causal attention over the paged cache, with grouped key/value heads.";
+  let description = [{
+    Token t of sequence s = token_sequence[t] sees tokens j = 0 .. positions[t] of its sequence, which lie in cache rows
+    page_table[s][j / page_tokens] * page_tokens + j % page_tokens.
+  }];
+  let arguments = (ins RowsF32:$query, Rows:$key_cache, Rows:$value_cache, VectorI32:$positions,
+                   VectorI32:$token_sequence, VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$kv_heads,
+                   I64Attr:$head_dim, I64Attr:$value_dim, F64Attr:$scale, I64Attr:$page_tokens);
+  let assemblyFormat = [{
+    $query `,` $key_cache `,` $value_cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:`
+    type(operands)
+  }];
+}
+
+def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
+  let summary = "Normalizes the latent, rotates query and key, and writes the token's row to the cache.";
+  let description = [{
+    query [T, heads * (nope_dim + rope_dim)], latent [T, rank + rope_dim]. The rotated query parts go to the last
+    rope_dim of each head's rank + rope_dim values in `absorbed`; the normalized latent and the rotated key to cache row
+    cache_rows[t].
+  }];
+  let arguments = (ins RowsF32:$query, RowsF32:$latent, VectorF32:$norm_weight, RowsF32:$table, VectorI32:$cache_rows,
+                   RowsF32:$absorbed, Rows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
+                   F64Attr:$epsilon, R1_RopeAttr:$rope);
+  let assemblyFormat = [{
+    $query `,` $latent `norm` $norm_weight `table` $table `rows` $cache_rows `to` $absorbed `,` $cache attr-dict `:`
+    type(operands)
+  }];
+}
+
+def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", 1, "getHeadGroups()", "getOutput()"> {
+  let summary = "Attention in the absorbed form: all heads share one row of rank + rope_dim values per token.";
+  let description = [{
+    query [T, heads * (rank + rope_dim)]; a token's key is its whole cache row, its value the row's first `rank` values.
+    output [T, heads * rank]. A block handles `heads / head_groups` heads of one token, so that a cache row is loaded once
+    for all of them. Which tokens are seen: as in kernel.attention.
+  }];
+  let arguments = (ins RowsF32:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
+                   VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$rank, I64Attr:$rope_dim,
+                   I64Attr:$head_groups, F64Attr:$scale, I64Attr:$page_tokens);
+  let assemblyFormat = [{
+    $query `,` $cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:` type(operands)
+  }];
+}
+
+#endif

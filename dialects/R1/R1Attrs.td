@@ -1,0 +1,102 @@
+#ifndef DIALECTS_R1_R1ATTRS
+#define DIALECTS_R1_R1ATTRS
+
+include "dialects/R1/R1Dialect.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/EnumAttr.td"
+
+def R1_WeightAttr : R1_Attr<"Weight", "weight"> {
+  let summary = "One tensor's bytes in a file of the model's folder.";
+  let description = [{
+    `size` bytes from byte `offset` of `file` (a name relative to the model's folder) hold the elements of `type`,
+    row-major and little-endian. `scales` names the f32 block scales of an FP8 tensor: element (i, j) is worth
+    `value * scales[i / rows][j / columns]`, where `#r1.blocks<rows, columns>` is the encoding of `type`
+    (r1-facts: DeepSeek-V3, README_WEIGHTS).
+  }];
+  let parameters = (ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset, "uint64_t":$size,
+                    "::mlir::RankedTensorType":$type, OptionalParameter<"WeightAttr">:$scales);
+  let assemblyFormat = [{
+    `<` $name `in` $file `at` $offset `size` $size `:` $type (`scaled_by` $scales^)? `>`
+  }];
+}
+
+def R1_BlocksAttr : R1_Attr<"Blocks", "blocks"> {
+  let summary = "The encoding of a weight that has one scale for each block of rows x columns.";
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns);
+  let assemblyFormat = "`<` $rows `,` $columns `>`";
+}
+
+def R1_RopeLayout : I32EnumAttr<"RopeLayout", "Which elements form a rotated pair.", [
+  I32EnumAttrCase<"Interleaved", 0, "interleaved">,
+  I32EnumAttrCase<"Half", 1, "half">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+
+def R1_RopeAttr : R1_Attr<"Rope", "rope"> {
+  let summary = "A rotary position embedding.";
+  let description = [{
+    Pair i of a vector is rotated by the angle `position * frequencies[i]`; `interleaved` pairs are (2i, 2i+1), `half`
+    pairs (i, i + n). Cosine and sine are multiplied by `scale`. `frequencies` are final: YaRN or llama3 scaling is
+    applied by the importer, and each is a float32 value.
+  }];
+  let parameters = (ins EnumParameter<R1_RopeLayout>:$layout, "::mlir::DenseF64ArrayAttr":$frequencies,
+                    "::mlir::FloatAttr":$scale);
+  let assemblyFormat = "`<` $layout `,` $frequencies `,` `scale` `=` $scale `>`";
+  let extraClassDeclaration = [{
+    /// Rotated elements of a vector: two per frequency.
+    int64_t getDim() const { return 2 * getFrequencies().size(); }
+  }];
+}
+
+def R1_Scoring : I32EnumAttr<"Scoring", "How router logits become scores.", [
+  I32EnumAttrCase<"Softmax", 0, "softmax">,
+  I32EnumAttrCase<"Sigmoid", 1, "sigmoid">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+
+def R1_GroupScore : I32EnumAttr<"GroupScore", "How a group of experts is ranked.", [
+  I32EnumAttrCase<"Max", 0, "max">,
+  I32EnumAttrCase<"Top2", 1, "top2">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+
+def R1_RoutingAttr : R1_Attr<"Routing", "routing"> {
+  let summary = "How a router chooses experts.";
+  let description = [{
+    score = scoring(logits); biased = score + bias. With groups > 1, experts are split evenly into `groups`; a group is
+    ranked by the largest (`max`) or the sum of the two largest (`top2`) biased scores in it, and only the best
+    `top_groups` groups take part. The `top_k` experts with the largest biased scores are chosen; equal ones by the
+    lower index. Their weights are the *unbiased* scores, divided by their sum + 1e-20 if `normalize`, times `scale`.
+  }];
+  let parameters = (ins EnumParameter<R1_Scoring>:$scoring, "int64_t":$topK, "int64_t":$groups, "int64_t":$topGroups,
+                    EnumParameter<R1_GroupScore>:$groupScore, "bool":$normalize, "::mlir::FloatAttr":$scale);
+  let assemblyFormat = [{
+    `<` $scoring `,` `top_k` `=` $topK `,` `groups` `=` $groups `,` `top_groups` `=` $topGroups `,`
+    `group_score` `=` $groupScore `,` `normalize` `=` $normalize `,` `scale` `=` $scale `>`
+  }];
+}
+
+def R1_CacheKind : I32EnumAttr<"CacheKind", "What a KV cache keeps of a token.", [
+  I32EnumAttrCase<"Latent", 0, "latent">,
+  I32EnumAttrCase<"KeyValue", 1, "kv">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+
+def R1_CacheType : R1_Type<"Cache", "cache"> {
+  let summary = "The KV cache of one sequence: state that is threaded through the operations that append to it.";
+  let description = [{
+    `latent`: a row of `key_width` values per token and layer, the normalized latent and the rotated shared key (MLA).
+    `kv`: per token and layer a row of `key_width` key values and one of `value_width` value values.
+  }];
+  let parameters = (ins EnumParameter<R1_CacheKind>:$kind, "int64_t":$layers, "int64_t":$keyWidth,
+                    "int64_t":$valueWidth);
+  let assemblyFormat = [{
+    `<` $kind `,` `layers` `=` $layers `,` `key_width` `=` $keyWidth `,` `value_width` `=` $valueWidth `>`
+  }];
+}
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef DIALECTS_R1_R1DIALECT
+#define DIALECTS_R1_R1DIALECT
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/OpBase.td"
+
+def R1_Dialect : Dialect {
+  let name = "r1";
+  let summary = "What a model means: tensors in, tensors out, no target, no buffers.";
+  let description = [{
+    A module holds one function `@forward(tokens, positions, cache) -> (logits, cache)`: the meaning of the model for
+    *one* sequence of T new tokens behind those that the cache already holds. Serving many sequences at once is a choice
+    of the lowering. Activations are f32; in which precision they are stored and multiplied is the lowering's choice,
+    too. Weights are never constants in the IR: `#r1.weight` names bytes on disk.
+
+    Attributes of such a module: `r1.architecture`, `r1.model_name` (strings), `r1.vocabulary`, `r1.max_context`,
+    `r1.bos_token`, `r1.parameters` (i64) and `r1.eos_tokens` (array of i64).
+  }];
+  let cppNamespace = "::elah::r1";
+  let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
+}
+
+class R1_Attr<string name, string attrMnemonic, list<Trait> traits = []> : AttrDef<R1_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+class R1_Type<string name, string typeMnemonic, list<Trait> traits = []> : TypeDef<R1_Dialect, name, traits> {
+  let mnemonic = typeMnemonic;
+}
+
+#endif
