@@ -13,7 +13,7 @@ def R1_Dialect : Dialect {
     of the lowering. Activations are f32; in which precision they are stored and multiplied is the lowering's choice,
     too. Weights are never constants in the IR: `#r1.weight` names bytes on disk.
 
-    Attributes of such a module: `r1.architecture`, `r1.model_name` (strings), `r1.vocabulary`, `r1.max_context`,
+    Attributes of such a module: `r1.architecture` (string), `r1.vocabulary`, `r1.max_context`,
     `r1.bos_token`, `r1.parameters` (i64) and `r1.eos_tokens` (array of i64).
   }];
   let cppNamespace = "::elah::r1";

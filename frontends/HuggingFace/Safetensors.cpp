@@ -238,8 +238,8 @@ llvm::Expected<std::vector<TensorEntry>> parseSafetensorsHeader(llvm::StringRef 
     return headerError(file, "{0}", reader.message);
   }
   std::vector<TensorEntry> tensors = std::move(reader.tensors);
-  llvm::stable_sort(tensors, [](const TensorEntry &a, const TensorEntry &b) {
-    return std::make_pair(a.offset, a.size) < std::make_pair(b.offset, b.size);
+  llvm::sort(tensors, [](const TensorEntry &a, const TensorEntry &b) {
+    return std::tie(a.offset, a.size, a.name) < std::tie(b.offset, b.size, b.name);
   });
   uint64_t dataSize = fileSize - dataStart;
   uint64_t expected = 0;

@@ -1,0 +1,18 @@
+#ifndef FRONTENDS_HUGGINGFACE_DECODERLAYERS_H
+#define FRONTENDS_HUGGINGFACE_DECODERLAYERS_H
+
+#include "frontends/HuggingFace/ModelBuilder.h"
+
+namespace elah {
+
+/// One decoder layer of DeepSeek-V3: latent attention, then a dense or a routed MLP. `cache` is replaced by its successor.
+mlir::Value deepseekV3Layer(ModelBuilder &model, mlir::Value hidden, mlir::Value positions, mlir::Value &cache,
+                            int64_t layer);
+
+/// One decoder layer of Qwen2 or Llama: grouped-query attention, then a SwiGLU MLP.
+mlir::Value denseLayer(ModelBuilder &model, mlir::Value hidden, mlir::Value positions, mlir::Value &cache,
+                       int64_t layer);
+
+} // namespace elah
+
+#endif
