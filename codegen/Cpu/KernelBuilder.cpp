@@ -1,6 +1,7 @@
 // The vocabulary of CPU kernels, in terms of MLIR's vector, scf, arith and llvm dialects. Addresses are bare pointers:
 // a kernel's operands are rows of known width, and memref descriptors would only have to be taken apart again.
 #include "codegen/Cpu/KernelBuilder.h"
+#include "dialects/Exec/Exec.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -53,6 +54,17 @@ Value KernelBuilder::buffer(unsigned index) {
 
 Value KernelBuilder::dim(unsigned index) {
   return loadRaw(builder.getI64Type(), dims, integer(index), builder.getI64Type());
+}
+
+Value KernelBuilder::rows(Value operand) {
+  exec::ExtentAttr extent = exec::rowsOf(operand);
+  Value count = integer(extent.getConstant());
+  for (auto [index, coefficient] : llvm::enumerate(extent.getCoefficients().asArrayRef())) {
+    if (coefficient != 0) {
+      count = add(count, mul(dim(index), integer(coefficient)));
+    }
+  }
+  return count;
 }
 
 //===--- Constants --------------------------------------------------------------------------------------------------===//

@@ -26,6 +26,8 @@ public:
   Value buffer(unsigned index);
   /// The value of symbolic dimension `index` (enum elah_dim).
   Value dim(unsigned index);
+  /// The number of rows of an operand, from this step's dimensions.
+  Value rows(Value operand);
   Value blockBegin, blockEnd, scratch;
 
   //===--- Types and constants ---===//
