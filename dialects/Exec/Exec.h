@@ -14,7 +14,8 @@
 
 namespace elah::exec {
 
-/// The number of rows of a buffer: of an alloc, an input, or what a view looks at.
+/// The number of rows of a buffer (its first dimension) in a step: of any operation's result in a
+/// program, or of an argument of an exec.kernel.
 ExtentAttr rowsOf(mlir::Value buffer);
 
 } // namespace elah::exec

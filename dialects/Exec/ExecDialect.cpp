@@ -24,37 +24,3 @@ void ExecDialect::initialize() {
 #include "dialects/Exec/ExecOps.cpp.inc"
       >();
 }
-
-ExtentAttr elah::exec::rowsOf(Value buffer) {
-  MLIRContext *context = buffer.getContext();
-  Operation *op = buffer.getDefiningOp();
-  if (auto view = dyn_cast_or_null<ViewOp>(op)) {
-    return rowsOf(view.getSource());
-  }
-  if (auto alloc = dyn_cast_or_null<AllocOp>(op)) {
-    return alloc.getRows();
-  }
-  auto input = cast<InputOp>(op);
-  // Symbolic dimensions: tokens, sequences, logit rows (enum elah_dim).
-  int64_t constant = 0;
-  SmallVector<int64_t, 3> coefficients = {0, 0, 0};
-  switch (input.getInput()) {
-  case Input::TokenIds:
-  case Input::Positions:
-  case Input::TokenSequence:
-  case Input::CacheRows:
-    coefficients[0] = 1;
-    break;
-  case Input::SequenceStarts:
-    constant = 1;
-    [[fallthrough]];
-  case Input::ContextLengths:
-  case Input::PageTable:
-    coefficients[1] = 1;
-    break;
-  case Input::LogitTokens:
-    coefficients[2] = 1;
-    break;
-  }
-  return ExtentAttr::get(context, constant, DenseI64ArrayAttr::get(context, coefficients));
-}

@@ -28,4 +28,14 @@ def Exec_Input : I32EnumAttr<"Input", "What the session hands to every step (man
   let genSpecializedAttr = 0;
 }
 
+def Exec_Dim : I32EnumAttr<"Dim", "The symbolic dimensions of a step (cpu_kernel.h, enum elah_dim).", [
+  I32EnumAttrCase<"Tokens", 0, "tokens">,
+  I32EnumAttrCase<"Sequences", 1, "sequences">,
+  I32EnumAttrCase<"LogitRows", 2, "logit_rows">,
+  I32EnumAttrCase<"AllCacheRows", 3, "cache_rows">,
+  I32EnumAttrCase<"PagesPerSequence", 4, "pages_per_sequence">]> {
+  let cppNamespace = "::elah::exec";
+  let genSpecializedAttr = 0;
+}
+
 #endif
