@@ -1,0 +1,165 @@
+// The exec dialect's program as the runtime reads it: symbols become indices, attributes become messages, and nothing is
+// decided here.
+#include "codegen/Artifact/Manifest.h"
+#include "dialects/Exec/Exec.h"
+#include "llvm/ADT/DenseMap.h"
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+class ManifestBuilder {
+public:
+  ManifestBuilder(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes)
+      : module(module), target(target), scratchBytes(scratchBytes) {}
+
+  proto::Manifest build() {
+    describeModel();
+    module.walk([&](exec::WeightOp weight) { addWeight(weight); });
+    module.walk([&](exec::KernelOp kernel) { addKernel(kernel); });
+    exec::ProgramOp program = *module.getOps<exec::ProgramOp>().begin();
+    if (ArrayAttr arena = program.getArenaAttr()) {
+      for (Attribute sizes : arena) {
+        proto::Slot *slot = manifest.add_slots();
+        for (Attribute size : cast<ArrayAttr>(sizes)) {
+          setExtent(*slot->add_sizes(), cast<exec::ExtentAttr>(size));
+        }
+      }
+    }
+    for (Operation &op : program.getBody().front()) {
+      if (auto launch = dyn_cast<exec::LaunchOp>(op)) {
+        addLaunch(launch);
+      } else if (auto result = dyn_cast<exec::ReturnOp>(op)) {
+        manifest.set_logits(bufferOf(result.getLogits()));
+      }
+    }
+    return std::move(manifest);
+  }
+
+private:
+  int64_t integer(StringRef name) const {
+    auto attribute = module->getAttrOfType<IntegerAttr>(name);
+    return attribute ? attribute.getInt() : 0;
+  }
+
+  void describeModel() {
+    manifest.set_architecture(module->getAttrOfType<StringAttr>("r1.architecture").getValue().str());
+    manifest.set_target("cpu");
+    manifest.set_cpu(target.name);
+    for (const std::string &flag : target.requiredFlags) {
+      manifest.add_cpu_features(flag);
+    }
+    ArrayRef<int64_t> limits = module->getAttrOfType<DenseI64ArrayAttr>("exec.limits").asArrayRef();
+    manifest.mutable_limits()->set_max_context(limits[0]);
+    manifest.mutable_limits()->set_max_sequences(limits[1]);
+    manifest.mutable_limits()->set_max_tokens(limits[2]);
+    ArrayRef<int64_t> cache = module->getAttrOfType<DenseI64ArrayAttr>("exec.cache").asArrayRef();
+    manifest.mutable_cache()->set_layers(cache[0]);
+    manifest.mutable_cache()->set_page_tokens(cache[1]);
+    for (int64_t bytes : cache.drop_front(2)) {
+      manifest.mutable_cache()->add_pool_row_bytes(bytes);
+    }
+    manifest.set_vocabulary(integer("r1.vocabulary"));
+    if (auto eos = module->getAttrOfType<DenseI64ArrayAttr>("r1.eos_tokens")) {
+      for (int64_t token : eos.asArrayRef()) {
+        manifest.add_eos_tokens(token);
+      }
+    }
+    manifest.set_bos_token(static_cast<uint32_t>(std::max<int64_t>(integer("r1.bos_token"), 0)));
+    manifest.set_parameters(integer("r1.parameters"));
+    manifest.set_active_weight_bytes(integer("exec.active_weight_bytes"));
+    manifest.set_flops_per_token(integer("exec.flops_per_token"));
+  }
+
+  void addWeight(exec::WeightOp op) {
+    weightIndex[op.getSymNameAttr()] = manifest.weights_size();
+    proto::Weight *weight = manifest.add_weights();
+    weight->set_name(op.getRecipe().getWeights().front().getName().getValue().str());
+    weight->set_offset(nextWeight);
+    weight->set_size(op.getBytes());
+    nextWeight += (op.getBytes() + 63) / 64 * 64;
+  }
+
+  void addKernel(exec::KernelOp op) {
+    kernelIndex[op.getSymNameAttr()] = manifest.kernels_size();
+    proto::Kernel *kernel = manifest.add_kernels();
+    kernel->set_symbol(op.getSymName().str());
+    kernel->set_scratch_bytes(scratchBytes.lookup(op.getSymName()));
+    StringRef family = op.getKernel()->getName().stripDialect();
+    kernel->set_family(family.str());
+  }
+
+  void addLaunch(exec::LaunchOp op) {
+    proto::Launch *launch = manifest.add_launches();
+    launch->set_kernel(kernelIndex.lookup(op.getKernelAttr().getAttr()));
+    for (Value buffer : op.getBuffers()) {
+      launch->add_buffers(bufferOf(buffer));
+    }
+    launch->mutable_grid()->set_outer(op.getOuter());
+    launch->mutable_grid()->set_row_tile(op.getRowTile());
+    setExtent(*launch->mutable_grid()->mutable_rows(), op.getRows());
+    if (auto name = op.getLoc()->findInstanceOf<NameLoc>()) {
+      launch->set_name(name.getName().getValue().str());
+    }
+  }
+
+  static void setExtent(proto::Extent &extent, exec::ExtentAttr attribute) {
+    extent.set_constant(attribute.getConstant());
+    for (int64_t coefficient : attribute.getCoefficients().asArrayRef()) {
+      extent.add_coefficients(coefficient);
+    }
+  }
+
+  uint32_t bufferOf(Value value) {
+    auto [entry, isNew] = bufferIndex.try_emplace(value, manifest.buffers_size());
+    if (!isNew) {
+      return entry->second;
+    }
+    proto::Buffer buffer;
+    Operation *op = value.getDefiningOp();
+    if (auto view = dyn_cast<exec::ViewOp>(op)) {
+      buffer = manifest.buffers(static_cast<int>(bufferOf(view.getSource())));
+      uint64_t elementBytes = cast<MemRefType>(value.getType()).getElementTypeBitWidth() / 8;
+      buffer.set_byte_offset(buffer.byte_offset() + view.getColumn() * elementBytes);
+    } else if (auto weight = dyn_cast<exec::WeightRefOp>(op)) {
+      buffer.set_weight(weightIndex.lookup(weight.getWeightAttr().getAttr()));
+    } else if (auto input = dyn_cast<exec::InputOp>(op)) {
+      buffer.set_input(static_cast<proto::Input>(input.getInput()));
+    } else if (auto cache = dyn_cast<exec::CacheOp>(op)) {
+      buffer.mutable_cache()->set_pool(cache.getPool());
+      buffer.mutable_cache()->set_layer(cache.getLayer());
+    } else {
+      buffer.set_slot(*cast<exec::AllocOp>(op).getSlot());
+    }
+    uint32_t index = manifest.buffers_size();
+    *manifest.add_buffers() = buffer;
+    bufferIndex[value] = index;
+    return index;
+  }
+
+  ModuleOp module;
+  const CpuTarget &target;
+  const llvm::StringMap<uint64_t> &scratchBytes;
+  proto::Manifest manifest;
+  uint64_t nextWeight = 0;
+  llvm::DenseMap<StringAttr, uint32_t> weightIndex, kernelIndex;
+  llvm::DenseMap<Value, uint32_t> bufferIndex;
+};
+
+} // namespace
+
+proto::Manifest buildManifest(ModuleOp module, const CpuTarget &target,
+                              const llvm::StringMap<uint64_t> &scratchBytes) {
+  return ManifestBuilder(module, target, scratchBytes).build();
+}
+
+uint64_t weightsSectionSize(const proto::Manifest &manifest) {
+  if (manifest.weights_size() == 0) {
+    return 0;
+  }
+  const proto::Weight &last = manifest.weights(manifest.weights_size() - 1);
+  return (last.offset() + last.size() + 63) / 64 * 64;
+}
+
+} // namespace elah

@@ -1,0 +1,21 @@
+#ifndef CODEGEN_ARTIFACT_MANIFEST_H
+#define CODEGEN_ARTIFACT_MANIFEST_H
+
+#include "codegen/Target/CpuTarget.h"
+#include "elah/manifest.pb.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace elah {
+
+/// Writes down what an exec module says, one to one. `scratchBytes` holds each kernel's scratch memory by its symbol.
+/// Weights get their places in the weights section in the order of the module.
+proto::Manifest buildManifest(mlir::ModuleOp module, const CpuTarget &target,
+                              const llvm::StringMap<uint64_t> &scratchBytes);
+
+/// Bytes of the weights section.
+uint64_t weightsSectionSize(const proto::Manifest &manifest);
+
+} // namespace elah
+
+#endif
