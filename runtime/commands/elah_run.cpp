@@ -1,0 +1,56 @@
+// elah-run: the verbs on finished artifacts, without the compiler. Also the runner of a self-contained program: with an
+// artifact behind it, it runs that one.
+#include "commands/commands.h"
+#include <cstdio>
+#include <cstring>
+#include <elah/artifact.h>
+#include <vector>
+
+namespace {
+
+/// Whether this very program has an artifact appended.
+bool carriesArtifact() {
+  std::FILE *self = std::fopen("/proc/self/exe", "rb");
+  elah_artifact_trailer trailer = {};
+  bool carries = self && std::fseek(self, -static_cast<long>(sizeof(trailer)), SEEK_END) == 0 &&
+                 std::fread(&trailer, sizeof(trailer), 1, self) == 1 &&
+                 std::memcmp(trailer.magic, ELAH_ARTIFACT_MAGIC, sizeof(trailer.magic)) == 0;
+  if (self) {
+    std::fclose(self);
+  }
+  return carries;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  struct {
+    const char *name;
+    int (*command)(int, char **);
+  } const verbs[] = {{"run", elahRunCommand},
+                     {"inspect", elahInspectCommand},
+                     {"tokenize", elahTokenizeCommand},
+                     {"verify", elahVerifyCommand},
+                     {"bench", elahBenchCommand}};
+  if (carriesArtifact()) {
+    static char self[] = "/proc/self/exe";
+    std::vector<char *> arguments(argv, argv + argc);
+    int (*command)(int, char **) = elahRunCommand;
+    for (const auto &verb : verbs) {
+      if (argc > 1 && std::strcmp(argv[1], verb.name) == 0) {
+        command = verb.command;
+        arguments.erase(arguments.begin() + 1);
+        break;
+      }
+    }
+    arguments.insert(arguments.begin() + 1, self);
+    return command(static_cast<int>(arguments.size()), arguments.data());
+  }
+  for (const auto &verb : verbs) {
+    if (argc > 1 && std::strcmp(argv[1], verb.name) == 0) {
+      argv[1] = argv[0];
+      return verb.command(argc - 1, argv + 1);
+    }
+  }
+  return elahRunCommand(argc, argv); // `elah-run FILE --prompt ...`
+}

@@ -1,0 +1,269 @@
+// Runs an artifact's program on the CPU. Everything is allocated once, for the largest step that the limits allow, as
+// address space only: pages that a step does not touch cost nothing.
+#include "drivers/cpu/program.h"
+#include <cerrno>
+#include <cstring>
+#include <dlfcn.h>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace elah {
+namespace {
+
+uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+int64_t evaluate(const proto::Extent &extent, const Dims &dims) {
+  int64_t value = extent.constant();
+  for (int i = 0; i < extent.coefficients_size(); ++i) {
+    value += extent.coefficients(i) * dims[i];
+  }
+  return value;
+}
+
+/// Address space whose pages come when they are touched.
+Result<uint8_t *> reserve(uint64_t size, const char *what) {
+  void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) {
+    return failure(ELAH_OUT_OF_MEMORY, "cannot reserve %llu bytes for the %s: %s",
+                   static_cast<unsigned long long>(size), what, std::strerror(errno));
+  }
+  ::madvise(address, size, MADV_HUGEPAGE);
+  return static_cast<uint8_t *>(address);
+}
+
+#if defined(__x86_64__)
+constexpr const char *machine = "x86_64";
+#elif defined(__aarch64__)
+constexpr const char *machine = "aarch64";
+#endif
+
+/// Checks that this processor has what the object was compiled for, before any of its code runs.
+Status checkProcessor(const proto::Manifest &manifest) {
+  bool isArm = manifest.cpu() == "aarch64";
+  if (isArm != (std::strcmp(machine, "aarch64") == 0)) {
+    return failure(ELAH_UNSUPPORTED, "the artifact was compiled for %s, this machine is %s", manifest.cpu().c_str(),
+                   machine);
+  }
+  if (manifest.cpu_features_size() == 0) {
+    return Status();
+  }
+  std::ifstream file("/proc/cpuinfo");
+  std::set<std::string> flags;
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("flags", 0) == 0) {
+      std::istringstream words(line.substr(line.find(':') + 1));
+      for (std::string word; words >> word;) {
+        flags.insert(word);
+      }
+      break;
+    }
+  }
+  for (const std::string &feature : manifest.cpu_features()) {
+    if (!flags.count(feature)) {
+      return failure(ELAH_UNSUPPORTED,
+                     "the artifact was compiled for %s and needs %s, which this processor lacks; compile it with "
+                     "--cpu for this machine",
+                     manifest.cpu().c_str(), feature.c_str());
+    }
+  }
+  return Status();
+}
+
+struct LaunchContext {
+  elah_cpu_kernel kernel;
+  void *const *buffers;
+  const int64_t *dims;
+  uint8_t *scratch;
+  uint64_t scratchOfThread;
+};
+
+} // namespace
+
+Result<std::unique_ptr<CpuProgram>> CpuProgram::create(const Artifact &artifact, unsigned threads,
+                                                       uint64_t cacheRows) {
+  std::unique_ptr<CpuProgram> program(new CpuProgram(artifact));
+  ELAH_RETURN_IF_ERROR(checkProcessor(artifact.manifest()));
+  ELAH_RETURN_IF_ERROR(program->loadObject());
+  ELAH_RETURN_IF_ERROR(program->allocate(threads, cacheRows));
+  return program;
+}
+
+CpuProgram::~CpuProgram() {
+  pool.reset();
+  if (object) {
+    ::dlclose(object);
+  }
+  for (auto [address, size] : {std::pair(arena, arenaSize), std::pair(cache, cacheSize),
+                               std::pair(scratch, scratchSize)}) {
+    if (address) {
+      ::munmap(address, size);
+    }
+  }
+}
+
+Status CpuProgram::loadObject() {
+  std::string_view image = artifact.section(ELAH_SECTION_CPU_OBJECT);
+  if (image.empty()) {
+    return failure(ELAH_NOT_FOUND, "the artifact has no code for a CPU");
+  }
+  // The dynamic loader reads files: an anonymous one in memory will do.
+  int descriptor = ::memfd_create("elah-kernels", MFD_CLOEXEC);
+  if (descriptor < 0) {
+    return failure(ELAH_IO, "cannot create a file in memory: %s", std::strerror(errno));
+  }
+  for (size_t done = 0; done < image.size();) {
+    ssize_t written = ::write(descriptor, image.data() + done, image.size() - done);
+    if (written <= 0) {
+      ::close(descriptor);
+      return failure(ELAH_IO, "cannot write the CPU object to memory: %s", std::strerror(errno));
+    }
+    done += static_cast<size_t>(written);
+  }
+  std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+  object = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ::close(descriptor);
+  if (!object) {
+    return failure(ELAH_INVALID_DATA, "cannot load the CPU object: %s", ::dlerror());
+  }
+  for (const proto::Kernel &kernel : artifact.manifest().kernels()) {
+    void *symbol = ::dlsym(object, kernel.symbol().c_str());
+    if (!symbol) {
+      return failure(ELAH_INVALID_DATA, "the CPU object lacks the kernel %s", kernel.symbol().c_str());
+    }
+    kernels.push_back(reinterpret_cast<elah_cpu_kernel>(symbol));
+  }
+  return Status();
+}
+
+Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
+  const proto::Manifest &manifest = artifact.manifest();
+  const proto::Limits &limits = manifest.limits();
+  totalCacheRows = cacheRows;
+  uint64_t pages = (limits.max_context() + manifest.cache().page_tokens() - 1) / manifest.cache().page_tokens();
+  Dims largest = {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), static_cast<int64_t>(cacheRows),
+                  static_cast<int64_t>(pages)};
+  __uint128_t total = 0;
+  for (const proto::Slot &slot : manifest.slots()) {
+    int64_t bytes = 0;
+    for (const proto::Extent &size : slot.sizes()) {
+      __int128_t exact = size.constant();
+      for (int i = 0; i < size.coefficients_size(); ++i) {
+        exact += static_cast<__int128_t>(size.coefficients(i)) * largest[i];
+      }
+      if (exact > (__int128_t(1) << 46)) {
+        return failure(ELAH_OUT_OF_MEMORY, "a buffer of the arena is larger than an address space");
+      }
+      bytes = std::max(bytes, static_cast<int64_t>(exact));
+    }
+    total += roundUp(bytes, 64);
+  }
+  if (total > (__uint128_t(1) << 46)) {
+    return failure(ELAH_OUT_OF_MEMORY, "the arena is larger than an address space");
+  }
+  arenaSize = roundUp(static_cast<uint64_t>(total) + 4096, 4096);
+  Result<uint8_t *> arenaMemory = reserve(arenaSize, "arena");
+  if (!arenaMemory.ok()) {
+    return arenaMemory.status();
+  }
+  arena = *arenaMemory;
+
+  cacheSize = 4096;
+  for (uint32_t rowBytes : manifest.cache().pool_row_bytes()) {
+    // Whatever the file says, the product must not wrap: rows and layers are bounded, row bytes too.
+    __uint128_t bytes = static_cast<__uint128_t>(rowBytes) * cacheRows * manifest.cache().layers();
+    if (bytes > (__uint128_t(1) << 45)) {
+      return failure(ELAH_OUT_OF_MEMORY, "a KV cache of %llu tokens is larger than an address space",
+                     static_cast<unsigned long long>(cacheRows));
+    }
+    cacheSize += roundUp(static_cast<uint64_t>(bytes), 4096);
+  }
+  Result<uint8_t *> cacheMemory = reserve(cacheSize, "KV cache");
+  if (!cacheMemory.ok()) {
+    return cacheMemory.status();
+  }
+  cache = *cacheMemory;
+
+  uint64_t most = 64;
+  for (const proto::Kernel &kernel : manifest.kernels()) {
+    most = std::max(most, kernel.scratch_bytes());
+  }
+  scratchOfThread = roundUp(most, 4096);
+  scratchSize = scratchOfThread * threads;
+  Result<uint8_t *> scratchMemory = reserve(scratchSize, "scratch memory");
+  if (!scratchMemory.ok()) {
+    return scratchMemory.status();
+  }
+  scratch = *scratchMemory;
+  pool = std::make_unique<ThreadPool>(threads);
+  addresses.resize(manifest.buffers_size());
+  slotOffsets.resize(manifest.slots_size());
+  return Status();
+}
+
+void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inputs) {
+  const proto::Manifest &manifest = artifact.manifest();
+  uint64_t offset = 0;
+  for (int i = 0; i < manifest.slots_size(); ++i) {
+    slotOffsets[i] = offset;
+    int64_t bytes = 0;
+    for (const proto::Extent &size : manifest.slots(i).sizes()) {
+      bytes = std::max(bytes, evaluate(size, dims));
+    }
+    offset += roundUp(static_cast<uint64_t>(bytes), 64);
+  }
+  const char *weights = artifact.section(ELAH_SECTION_WEIGHTS).data();
+  for (int i = 0; i < manifest.buffers_size(); ++i) {
+    const proto::Buffer &buffer = manifest.buffers(i);
+    uint8_t *address = nullptr;
+    switch (buffer.place_case()) {
+    case proto::Buffer::kWeight:
+      // Kernels read their inputs only; the mapping is read-only.
+      address = reinterpret_cast<uint8_t *>(const_cast<char *>(weights)) + manifest.weights(buffer.weight()).offset();
+      break;
+    case proto::Buffer::kSlot:
+      address = arena + slotOffsets[buffer.slot()];
+      break;
+    case proto::Buffer::kInput:
+      address = reinterpret_cast<uint8_t *>(const_cast<int32_t *>(inputs[buffer.input()]));
+      break;
+    case proto::Buffer::kCache: {
+      uint64_t begin = 0;
+      for (uint32_t pool = 0; pool < buffer.cache().pool(); ++pool) {
+        begin += roundUp(totalCacheRows * manifest.cache().pool_row_bytes(pool) * manifest.cache().layers(), 4096);
+      }
+      uint64_t layerBytes = totalCacheRows * manifest.cache().pool_row_bytes(buffer.cache().pool());
+      address = cache + begin + buffer.cache().layer() * layerBytes;
+      break;
+    }
+    case proto::Buffer::PLACE_NOT_SET:
+      break;
+    }
+    addresses[i] = address + buffer.byte_offset();
+  }
+  logitsAddress = static_cast<const float *>(addresses[manifest.logits()]);
+
+  std::vector<void *> operands;
+  for (const proto::Launch &launch : manifest.launches()) {
+    operands.clear();
+    for (uint32_t buffer : launch.buffers()) {
+      operands.push_back(addresses[buffer]);
+    }
+    int64_t tile = static_cast<int64_t>(launch.grid().row_tile());
+    int64_t rows = evaluate(launch.grid().rows(), dims);
+    int64_t blocks = static_cast<int64_t>(launch.grid().outer()) * ((rows + tile - 1) / tile);
+    LaunchContext context = {kernels[launch.kernel()], operands.data(), dims.data(), scratch, scratchOfThread};
+    pool->run(
+        blocks,
+        [](void *opaque, int64_t begin, int64_t end, unsigned thread) {
+          const LaunchContext &launched = *static_cast<LaunchContext *>(opaque);
+          launched.kernel(launched.buffers, launched.dims, begin, end,
+                          launched.scratch + thread * launched.scratchOfThread);
+        },
+        &context);
+  }
+}
+
+} // namespace elah

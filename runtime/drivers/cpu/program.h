@@ -1,0 +1,53 @@
+#ifndef RUNTIME_DRIVERS_CPU_PROGRAM_H
+#define RUNTIME_DRIVERS_CPU_PROGRAM_H
+
+#include "drivers/cpu/thread_pool.h"
+#include "src/artifact.h"
+#include <array>
+#include <elah/cpu_kernel.h>
+#include <memory>
+#include <vector>
+
+namespace elah {
+
+/// The symbolic dimensions of a step, in the order of enum elah_dim.
+using Dims = std::array<int64_t, ELAH_DIM_COUNT>;
+
+/// An artifact's program on the CPU: its kernels, loaded, its arena and KV cache, allocated, its launches, in order.
+class CpuProgram {
+public:
+  /// `cacheRows` is a multiple of the page size.
+  static Result<std::unique_ptr<CpuProgram>> create(const Artifact &artifact, unsigned threads, uint64_t cacheRows);
+  ~CpuProgram();
+  CpuProgram(const CpuProgram &) = delete;
+
+  /// Runs all launches. `inputs` holds the address of each input, by enum Input of the manifest.
+  void run(const Dims &dims, const std::array<const int32_t *, 8> &inputs);
+  /// The logits of the last run.
+  const float *logits() const { return logitsAddress; }
+  unsigned threads() const { return pool->size(); }
+
+private:
+  explicit CpuProgram(const Artifact &artifact) : artifact(artifact) {}
+  Status loadObject();
+  Status allocate(unsigned threads, uint64_t cacheRows);
+
+  const Artifact &artifact;
+  void *object = nullptr;
+  std::vector<elah_cpu_kernel> kernels; ///< By kernel index.
+  std::unique_ptr<ThreadPool> pool;
+  uint8_t *arena = nullptr;
+  uint64_t arenaSize = 0;
+  uint8_t *cache = nullptr;
+  uint64_t cacheSize = 0;
+  uint64_t totalCacheRows = 0;
+  uint8_t *scratch = nullptr;
+  uint64_t scratchSize = 0, scratchOfThread = 0;
+  const float *logitsAddress = nullptr;
+  std::vector<void *> addresses; ///< By buffer index, for the current step.
+  std::vector<uint64_t> slotOffsets;
+};
+
+} // namespace elah
+
+#endif

@@ -1,0 +1,164 @@
+/* Elah's runtime: opens an artifact, runs its model, turns text to tokens and back.
+ *
+ * Errors.     Every function that can fail returns an elah_code, ELAH_OK (0) on success. elah_last_error() then gives one
+ *             sentence about the last failure on the calling thread. Outputs are written on success only.
+ * Ownership.  What a function returns through `T **out` belongs to the caller, who ends it with the function that its
+ *             comment names. An artifact must outlive its sessions. `const` results stay owned by the handle they come
+ *             from and are valid until its next call or its end, whichever is first.
+ * Strings.    UTF-8. Inputs are taken with their length and may hold NULs; outputs are NUL-terminated.
+ * Threads.    An artifact may be used by many threads at once. A session and all that hangs on it may be used by one
+ *             thread at a time; it runs threads of its own. */
+#ifndef ELAH_ELAH_H
+#define ELAH_ELAH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ELAH_API __attribute__((visibility("default")))
+#else
+#define ELAH_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum elah_code {
+  ELAH_OK = 0,
+  ELAH_INVALID_ARGUMENT = 1,  /* the caller's arguments make no sense */
+  ELAH_INVALID_DATA = 2,      /* a file breaks its format's rules, or its checksums */
+  ELAH_NOT_FOUND = 3,         /* a file or a section is not there */
+  ELAH_UNSUPPORTED = 4,       /* this machine or this version cannot do it */
+  ELAH_OUT_OF_RANGE = 5,      /* beyond a limit that the artifact was compiled with */
+  ELAH_OUT_OF_MEMORY = 6,     /* no memory, or no free page in the KV cache */
+  ELAH_IO = 7,                /* the system could not read or write */
+  ELAH_CANCELLED = 8,         /* a callback asked to stop */
+  ELAH_INTERNAL = 9           /* a fault of this library */
+} elah_code;
+
+/* One sentence about the last failure on this thread. */
+ELAH_API const char *elah_last_error(void);
+/* This library's version, "0.1.0". */
+ELAH_API const char *elah_version(void);
+
+/*--- Artifacts ---------------------------------------------------------------------------------------------------*/
+
+typedef struct elah_artifact elah_artifact;
+
+typedef struct elah_model_info {
+  const char *architecture;     /* "DeepseekV3ForCausalLM" */
+  const char *cpu;              /* the processor it was compiled for */
+  uint32_t vocabulary;          /* logits of a token */
+  uint32_t max_context;         /* tokens of a sequence */
+  uint32_t max_sequences;       /* sequences of a step */
+  uint32_t max_tokens;          /* tokens of a step */
+  uint64_t parameters;
+  uint64_t active_weight_bytes; /* read for one token of one sequence */
+  uint64_t flops_per_token;
+  uint64_t cache_bytes_per_token;
+  bool computes_in_bf16;        /* else in f32 */
+} elah_model_info;
+
+/* Opens the artifact at `path`, or the one behind a self-contained program. Header, manifest and all sections but the
+ * weights are verified. End with elah_artifact_close. */
+ELAH_API elah_code elah_artifact_open(const char *path, elah_artifact **out);
+ELAH_API void elah_artifact_close(elah_artifact *artifact);
+/* Verifies every byte, the weights included. */
+ELAH_API elah_code elah_artifact_verify(const elah_artifact *artifact);
+ELAH_API void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out);
+/* Everything that the artifact says about itself, as JSON. End with elah_string_free. */
+ELAH_API elah_code elah_artifact_describe(const elah_artifact *artifact, char **out);
+ELAH_API void elah_string_free(char *string);
+
+/*--- Text --------------------------------------------------------------------------------------------------------*/
+
+typedef struct elah_tokenizer elah_tokenizer;
+
+/* The artifact's tokenizer, or that of a tokenizer.json. End with elah_tokenizer_close. */
+ELAH_API elah_code elah_tokenizer_open(const elah_artifact *artifact, elah_tokenizer **out);
+ELAH_API elah_code elah_tokenizer_open_file(const char *path, elah_tokenizer **out);
+ELAH_API void elah_tokenizer_close(elah_tokenizer *tokenizer);
+/* Text to token ids. Added tokens in the text (<think>) become their ids; nothing is put before or behind. Broken UTF-8
+ * is read as U+FFFD. */
+ELAH_API elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, size_t size, const uint32_t **ids,
+                                         size_t *count);
+/* Token ids to text; special tokens are left out unless `keep_special`. */
+ELAH_API elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, size_t count,
+                                         bool keep_special, const char **text, size_t *size);
+
+typedef struct elah_message {
+  const char *role;    /* "system", "user" or "assistant" */
+  const char *content;
+} elah_message;
+
+/* The text of a conversation in the model's own format, ready for elah_tokenizer_encode, with the opening of the
+ * assistant's next turn. ELAH_UNSUPPORTED if the artifact has no chat template, or one that is not of R1's family. */
+ELAH_API elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *messages, size_t count,
+                                    char **out);
+
+/*--- Sessions ----------------------------------------------------------------------------------------------------*/
+
+typedef struct elah_session elah_session;
+
+typedef struct elah_session_options {
+  uint32_t threads;      /* 0: as many as the machine has */
+  uint64_t cache_tokens; /* tokens that the KV cache holds, of all sequences; 0: max_context * max_sequences */
+} elah_session_options;
+
+ELAH_API elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,
+                                       elah_session **out);
+ELAH_API void elah_session_free(elah_session *session);
+
+/* Sequences are small numbers, used again after elah_sequence_free. */
+ELAH_API elah_code elah_sequence_create(elah_session *session, uint32_t *sequence);
+ELAH_API elah_code elah_sequence_free(elah_session *session, uint32_t sequence);
+/* Tokens that the sequence has in the cache. */
+ELAH_API elah_code elah_sequence_length(const elah_session *session, uint32_t sequence, uint32_t *length);
+
+typedef enum elah_logits { ELAH_LOGITS_NONE = 0, ELAH_LOGITS_LAST = 1, ELAH_LOGITS_ALL = 2 } elah_logits;
+
+/* New tokens of one sequence: a prompt, a part of one, or the one token of a decode step. */
+typedef struct elah_chunk {
+  uint32_t sequence;
+  const uint32_t *tokens;
+  size_t count;
+  elah_logits logits;
+} elah_chunk;
+
+/* Runs one step on any mix of chunks of different sequences, together at most max_tokens tokens. `*logits` is
+ * [rows][vocabulary], a row for each token that asked for one, in order; valid until the session's next call. */
+ELAH_API elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count,
+                                     const float **logits, size_t *rows);
+
+typedef struct elah_sampling {
+  float temperature; /* 0: greedy */
+  float top_p;       /* 1: all */
+  uint32_t top_k;    /* 0: all */
+  uint64_t seed;
+} elah_sampling;
+
+/* What the model's generation_config.json recommends, else greedy. */
+ELAH_API void elah_sampling_defaults(const elah_artifact *artifact, elah_sampling *out);
+/* Draws a token from one row of logits. `step` counts the draws of a sequence; the same seed, step and logits give the
+ * same token. */
+ELAH_API elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling, uint64_t step,
+                               uint32_t *token);
+
+typedef enum elah_stop { ELAH_STOP_EOS = 0, ELAH_STOP_LENGTH = 1, ELAH_STOP_CANCELLED = 2 } elah_stop;
+
+/* A generated token and the text that it completed; `text` may be empty while a character is incomplete. `thinking`
+ * tells the reasoning between the think tags from the answer. Return false to stop. */
+typedef bool (*elah_on_token)(void *user, uint32_t token, const char *text, size_t size, bool thinking);
+
+/* Feeds `count` prompt tokens to the sequence in chunks, then generates until an end-of-sequence token or `max_tokens`. */
+ELAH_API elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence,
+                                 const uint32_t *tokens, size_t count, uint32_t max_tokens,
+                                 const elah_sampling *sampling, elah_on_token on_token, void *user, elah_stop *stop);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef RUNTIME_SRC_SESSION_H
+#define RUNTIME_SRC_SESSION_H
+
+#include "drivers/cpu/program.h"
+#include "src/artifact.h"
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace elah {
+
+/// A model in use: sequences with their pages of the KV cache, and steps on any mix of them.
+class Session {
+public:
+  static Result<std::unique_ptr<Session>> create(const Artifact &artifact, const elah_session_options &options);
+
+  Result<uint32_t> createSequence();
+  Status freeSequence(uint32_t sequence);
+  Result<uint32_t> lengthOf(uint32_t sequence) const;
+
+  /// Runs one step; see elah_session_step. On failure no sequence has changed.
+  Status step(std::span<const elah_chunk> chunks);
+  const float *logits() const { return program->logits(); }
+  size_t logitRows() const { return logitTokens.size(); }
+  const Artifact &artifact() const { return model; }
+  unsigned threads() const { return program->threads(); }
+
+private:
+  struct Sequence {
+    uint32_t length = 0;
+    std::vector<int32_t> pages;
+  };
+
+  explicit Session(const Artifact &artifact) : model(artifact) {}
+  Status checkStep(std::span<const elah_chunk> chunks) const;
+
+  const Artifact &model;
+  std::unique_ptr<CpuProgram> program;
+  std::map<uint32_t, Sequence> sequences;
+  std::vector<int32_t> freePages; ///< The next one to use is at the back.
+  uint64_t cacheRowCount = 0;
+  // The inputs of the current step (manifest.proto, enum Input).
+  std::vector<int32_t> tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable,
+      logitTokens;
+};
+
+} // namespace elah
+
+#endif
