@@ -22,8 +22,12 @@ def R1_WeightAttr : R1_Attr<"Weight", "weight"> {
 
 def R1_BlocksAttr : R1_Attr<"Blocks", "blocks"> {
   let summary = "The encoding of a weight that has one scale for each block of rows x columns.";
+  let description = [{
+    (C1) rows and columns are positive.
+  }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns);
   let assemblyFormat = "`<` $rows `,` $columns `>`";
+  let genVerifyDecl = 1;
 }
 
 def R1_RopeLayout : I32EnumAttr<"RopeLayout", "Which elements form a rotated pair.", [
@@ -39,9 +43,12 @@ def R1_RopeAttr : R1_Attr<"Rope", "rope"> {
     Pair i of a vector is rotated by the angle `position * frequencies[i]`; `interleaved` pairs are (2i, 2i+1), `half`
     pairs (i, i + n). Cosine and sine are multiplied by `scale`. `frequencies` are final: YaRN or llama3 scaling is
     applied by the importer, and each is a float32 value.
+
+    (C1) there is at least one frequency.
   }];
   let parameters = (ins EnumParameter<R1_RopeLayout>:$layout, "::mlir::DenseF64ArrayAttr":$frequencies,
                     "::mlir::FloatAttr":$scale);
+  let genVerifyDecl = 1;
   let assemblyFormat = "`<` $layout `,` $frequencies `,` `scale` `=` $scale `>`";
   let extraClassDeclaration = [{
     /// Rotated elements of a vector: two per frequency.
@@ -91,7 +98,10 @@ def R1_CacheType : R1_Type<"Cache", "cache"> {
   let description = [{
     `latent`: a row of `key_width` values per token and layer, the normalized latent and the rotated shared key (MLA).
     `kv`: per token and layer a row of `key_width` key values and one of `value_width` value values.
+
+    (C1) layers and key_width are positive; value_width is positive for `kv` and 0 for `latent`.
   }];
+  let genVerifyDecl = 1;
   let parameters = (ins EnumParameter<R1_CacheKind>:$kind, "int64_t":$layers, "int64_t":$keyWidth,
                     "int64_t":$valueWidth);
   let assemblyFormat = [{

@@ -1,0 +1,107 @@
+// What the r1 dialect's attributes and types may say, and how the parts of a weight fit together.
+// Each check carries the number that it has in the description; the test of the same name breaks
+// it.
+#include "dialects/R1/R1.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace elah::r1;
+
+LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                 int64_t columns) {
+  if (rows <= 0 || columns <= 0) { // blocks_c1
+    return emitError() << "expected blocks of positive size, found " << rows << " x " << columns;
+  }
+  return success();
+}
+
+LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RopeLayout,
+                               DenseF64ArrayAttr frequencies, FloatAttr) {
+  if (frequencies.empty()) { // rope_c1
+    return emitError() << "expected at least one frequency, found none";
+  }
+  return success();
+}
+
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, CacheKind kind,
+                                int64_t layers, int64_t keyWidth, int64_t valueWidth) {
+  bool hasValues = kind == CacheKind::KeyValue;
+  if (layers <= 0 || keyWidth <= 0 || valueWidth < 0 || (valueWidth > 0) != hasValues) { // cache_c1
+    return emitError() << "expected positive layers and key_width and value_width "
+                       << (hasValues ? "positive" : "0") << ", found " << layers << ", " << keyWidth
+                       << " and " << valueWidth;
+  }
+  return success();
+}
+
+namespace {
+
+/// The shape of the scales of a weight with blocks, for its last two dimensions.
+SmallVector<int64_t> scaleShape(RankedTensorType type, BlocksAttr blocks) {
+  SmallVector<int64_t> shape(type.getShape());
+  size_t rank = shape.size();
+  shape[rank - 2] = llvm::divideCeil(shape[rank - 2], blocks.getRows());
+  shape[rank - 1] = llvm::divideCeil(shape[rank - 1], blocks.getColumns());
+  return shape;
+}
+
+LogicalResult verifyPart(WeightOp op, WeightAttr part) {
+  RankedTensorType type = part.getType();
+  if (!type.hasStaticShape() || !type.getElementType().isIntOrFloat() ||
+      part.getSize() != static_cast<uint64_t>(type.getNumElements()) *
+                            type.getElementTypeBitWidth() / 8) { // weight_c3
+    return op.emitOpError() << "part " << part.getName() << " must have the bytes of " << type
+                            << ", found " << part.getSize();
+  }
+  auto blocks = dyn_cast_or_null<BlocksAttr>(type.getEncoding());
+  WeightAttr scales = part.getScales();
+  bool fits = !blocks && !scales;
+  if (blocks && scales && type.getRank() >= 2) {
+    RankedTensorType found = scales.getType();
+    fits = found.getElementType().isF32() &&
+           found.getShape() == ArrayRef<int64_t>(scaleShape(type, blocks)) &&
+           scales.getSize() == static_cast<uint64_t>(found.getNumElements()) * 4;
+  }
+  if (!fits) { // weight_c4
+    InFlightDiagnostic diagnostic = op.emitOpError()
+                                    << "part " << part.getName() << " of " << type << " must have ";
+    if (blocks) {
+      diagnostic << "one f32 scale for each of its blocks";
+    } else {
+      diagnostic << "no scales";
+    }
+    if (scales) {
+      return diagnostic << ", found " << scales.getType();
+    }
+    return diagnostic << ", found none";
+  }
+  return success();
+}
+
+} // namespace
+
+LogicalResult WeightOp::verify() {
+  if (getParts().empty()) { // weight_c1
+    return emitOpError() << "must have at least one part";
+  }
+  auto first = cast<WeightAttr>(getParts()[0]).getType();
+  for (Attribute part : getParts()) { // weight_c1
+    auto weight = cast<WeightAttr>(part);
+    if (weight.getType() != first) {
+      return emitOpError() << "parts must have one type, found " << first << " and "
+                           << weight.getType();
+    }
+    if (failed(verifyPart(*this, weight))) {
+      return failure();
+    }
+  }
+  SmallVector<int64_t> shape(first.getShape()); // weight_c2
+  if (getParts().size() > 1) {
+    shape.insert(shape.begin(), getParts().size());
+  }
+  auto expected = RankedTensorType::get(shape, first.getElementType(), first.getEncoding());
+  if (getResult().getType() != expected) {
+    return emitOpError() << "must return " << expected << ", found " << getResult().getType();
+  }
+  return success();
+}
