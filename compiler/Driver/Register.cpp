@@ -1,4 +1,5 @@
 #include "compiler/Driver/Register.h"
+#include "compiler/Transforms/Passes.h"
 #include "dialects/Exec/Exec.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/DialectRegistry.h"
@@ -11,6 +12,9 @@ void registerDialects(mlir::DialectRegistry &registry) {
       .insert<mlir::func::FuncDialect, r1::R1Dialect, kernel::KernelDialect, exec::ExecDialect>();
 }
 
-void registerPasses() { mlir::registerTransformsPasses(); }
+void registerPasses() {
+  registerElahTransformsPasses();
+  mlir::registerTransformsPasses();
+}
 
 } // namespace elah
