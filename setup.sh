@@ -19,6 +19,7 @@ packages=(
   libfuzzer-22-dev
   libgmock-dev
   libgtest-dev
+  liblld-22-dev
   libmlir-22-dev
   libonnx-dev
   libonnx-testdata

@@ -1,5 +1,5 @@
-// The CPUs that Elah compiles for. A baseline (x86-64-v3, v4) runs on every machine of its class; a named processor may
-// use all that it has.
+// The CPUs that Elah compiles for. A baseline (x86-64-v3, v4) runs on every machine of its class; a
+// named processor may use all that it has.
 #include "codegen/Target/CpuTarget.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -12,8 +12,8 @@ namespace {
 constexpr char x86Triple[] = "x86_64-unknown-linux-gnu";
 
 const std::vector<std::string> v3Flags = {"avx2", "bmi2", "f16c", "fma"};
-const std::vector<std::string> v4Flags = {"avx2",     "avx512bw", "avx512cd", "avx512dq",
-                                          "avx512f",  "avx512vl", "bmi2",     "f16c", "fma"};
+const std::vector<std::string> v4Flags = {"avx2",     "avx512bw", "avx512cd", "avx512dq", "avx512f",
+                                          "avx512vl", "bmi2",     "f16c",     "fma"};
 
 std::vector<std::string> with(std::vector<std::string> flags, const char *flag) {
   flags.push_back(flag);
@@ -22,19 +22,21 @@ std::vector<std::string> with(std::vector<std::string> flags, const char *flag) 
 }
 
 const std::vector<CpuTarget> &knownTargets() {
-  // Register tiles: 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers; of 16 registers 2 x 4 leave room.
+  // Register tiles: 6 x 4 accumulators, 4 weights and a broadcast fit 32 registers; of 16 registers
+  // 2 x 4 leave room.
   static const std::vector<CpuTarget> targets = {
-      {"aarch64", "aarch64-unknown-linux-gnu", "+neon", 128, 5, false, {}},
-      {"sapphirerapids", x86Triple, "", 512, 6, true, with(v4Flags, "avx512_bf16")},
-      {"x86-64-v3", x86Triple, "", 256, 2, false, v3Flags},
-      {"x86-64-v4", x86Triple, "", 512, 6, false, v4Flags},
-      {"znver4", x86Triple, "", 512, 6, true, with(v4Flags, "avx512_bf16")},
+      {"aarch64", "generic", "aarch64-unknown-linux-gnu", "+neon", 128, 5, false, {}},
+      {"sapphirerapids", "sapphirerapids", x86Triple, "", 512, 6, true,
+       with(v4Flags, "avx512_bf16")},
+      {"x86-64-v3", "x86-64-v3", x86Triple, "", 256, 2, false, v3Flags},
+      {"x86-64-v4", "x86-64-v4", x86Triple, "", 512, 6, false, v4Flags},
+      {"znver4", "znver4", x86Triple, "", 512, 6, true, with(v4Flags, "avx512_bf16")},
   };
   return targets;
 }
 
-/// The compiling machine: LLVM's name for scheduling, its class by what it really offers (a virtual machine may hide
-/// features that the processor's name promises).
+/// The compiling machine: LLVM's name for scheduling, its class by what it really offers (a virtual
+/// machine may hide features that the processor's name promises).
 llvm::Expected<CpuTarget> hostTarget() {
   llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
   auto has = [&](const char *feature) { return features.lookup(feature); };
@@ -47,7 +49,8 @@ llvm::Expected<CpuTarget> hostTarget() {
       return target;
     }
   }
-  bool isV4 = has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") && has("avx512vl");
+  bool isV4 =
+      has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") && has("avx512vl");
   if (isV4 && has("avx512bf16")) {
     CpuTarget target = *lookupCpuTarget("x86-64-v4");
     target.features = "+avx512bf16";
@@ -56,10 +59,11 @@ llvm::Expected<CpuTarget> hostTarget() {
     return target;
   }
   if (!has("avx2") || !has("fma") || !has("f16c") || !has("bmi2")) {
-    return llvm::createStringError(std::make_error_code(std::errc::not_supported),
-                                   "this machine's processor (%s) lacks AVX2, FMA, F16C or BMI2; name a target with "
-                                   "--cpu to compile for another machine",
-                                   name.str().c_str());
+    return llvm::createStringError(
+        std::make_error_code(std::errc::not_supported),
+        "this machine's processor (%s) lacks AVX2, FMA, F16C or BMI2; name a target with "
+        "--cpu to compile for another machine",
+        name.str().c_str());
   }
   return lookupCpuTarget(isV4 ? "x86-64-v4" : "x86-64-v3");
 }

@@ -1,0 +1,364 @@
+// The matrix families against plain double loops, over ragged shapes.
+#include "KernelHarness.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <gtest/gtest.h>
+
+using namespace elah;
+using namespace elah::test;
+
+namespace {
+
+enum class Format { F32, BF16, F16, F8 };
+const char *nameOf(Format format) {
+  switch (format) {
+  case Format::F32:
+    return "f32";
+  case Format::BF16:
+    return "bf16";
+  case Format::F16:
+    return "f16";
+  case Format::F8:
+    return "f8";
+  }
+}
+
+int64_t bytesOf(Format format) { return format == Format::F32 ? 4 : format == Format::F8 ? 1 : 2; }
+
+/// Random weights, as numbers and packed as kernel.packing says.
+struct Weight {
+  Format format;
+  int64_t n, k, panel, step, batch;
+  bool swiglu;
+  int64_t blockN = 0, blockK = 0;
+  std::vector<double> values; ///< [batch, n, k], scaled.
+  std::vector<char> bytes;
+  std::vector<float> scales;
+
+  int64_t half() const { return swiglu ? n / 2 : n; }
+
+  void fill(Random &random) {
+    int64_t size = bytesOf(format), width = swiglu ? panel / 2 : panel,
+            panels = (half() + width - 1) / width;
+    int64_t steps = (k + step - 1) / step,
+            matrix = (panels * steps * step * panel * size + 63) / 64 * 64;
+    int64_t halves = swiglu ? 2 : 1;
+    bytes.assign(batch * matrix, 0);
+    values.resize(batch * n * k);
+    int64_t blockRows = 0, blockColumns = 0;
+    if (blockN > 0) {
+      blockRows = (half() + blockN - 1) / blockN;
+      blockColumns = (k + blockK - 1) / blockK;
+      scales.resize(batch * halves * blockRows * blockColumns);
+      for (float &scale : scales) {
+        scale = std::exp(random.number()) / 16;
+      }
+    }
+    for (int64_t b = 0; b < batch; ++b) {
+      for (int64_t row = 0; row < n; ++row) {
+        int64_t side = row / half(), column = row % half();
+        char *place = &bytes[b * matrix + column / width * steps * step * panel * size];
+        for (int64_t i = 0; i < k; ++i) {
+          char *element =
+              place + ((i / step * panel + side * width + column % width) * step + i % step) * size;
+          double value;
+          float number = random.number();
+          switch (format) {
+          case Format::F32:
+            std::memcpy(element, &number, 4);
+            value = number;
+            break;
+          case Format::BF16: {
+            uint16_t bits = toBF16(number);
+            std::memcpy(element, &bits, 2);
+            value = fromBF16(bits);
+            break;
+          }
+          case Format::F16: {
+            uint16_t bits = toF16(number);
+            std::memcpy(element, &bits, 2);
+            value = fromF16(bits);
+            break;
+          }
+          case Format::F8: {
+            auto bits = static_cast<uint8_t>(random.below(256));
+            bits = (bits & 0x7f) == 0x7f ? 0 : bits; // not a number
+            std::memcpy(element, &bits, 1);
+            value = fromE4M3(bits);
+            if (blockN > 0) {
+              value *= scales[((b * halves + side) * blockRows + column / blockN) * blockColumns +
+                              i / blockK];
+            }
+            break;
+          }
+          }
+          values[(b * n + row) * k + i] = value;
+        }
+      }
+    }
+  }
+
+  std::string packing() const {
+    return llvm::formatv("#kernel.packing<{0}, n = {1}, k = {2}, panel = {3}, step = {4}, batch = "
+                         "{5}, swiglu = {6}, "
+                         "blocks = {7} x {8}>",
+                         nameOf(format), n, k, panel, step, batch, swiglu ? "true" : "false",
+                         blockN, blockK);
+  }
+  int64_t blocks() const {
+    int64_t width = swiglu ? panel / 2 : panel;
+    return batch * ((half() + width - 1) / width);
+  }
+};
+
+/// Rows of numbers as an element type stores them.
+struct Rows {
+  Format format;
+  int64_t count, width, stride;
+  std::unique_ptr<Buffer> buffer;
+
+  Rows(Format format, int64_t count, int64_t width, int64_t stride)
+      : format(format), count(count), width(width), stride(stride),
+        buffer(std::make_unique<Buffer>(std::max<int64_t>(1, count) * stride * bytesOf(format))) {}
+  void fill(Random &random) {
+    for (int64_t row = 0; row < count; ++row) {
+      for (int64_t i = 0; i < width; ++i) {
+        set(row, i, random.number());
+      }
+    }
+  }
+  void set(int64_t row, int64_t i, float value) {
+    int64_t index = row * stride + i;
+    switch (format) {
+    case Format::F32:
+      buffer->as<float>()[index] = value;
+      return;
+    case Format::BF16:
+      buffer->as<uint16_t>()[index] = toBF16(value);
+      return;
+    default:
+      buffer->as<uint16_t>()[index] = toF16(value);
+    }
+  }
+  double get(int64_t row, int64_t i) const {
+    int64_t index = row * stride + i;
+    return format == Format::F32    ? buffer->as<float>()[index]
+           : format == Format::BF16 ? fromBF16(buffer->as<uint16_t>()[index])
+                                    : fromF16(buffer->as<uint16_t>()[index]);
+  }
+  /// Whether what lies between the rows is as it was.
+  bool hasWhole() const {
+    for (int64_t row = 0; row < count; ++row) {
+      for (int64_t i = width * bytesOf(format); i < stride * bytesOf(format); ++i) {
+        if (buffer->as<uint8_t>()[row * stride * bytesOf(format) + i] != 0xff) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+  std::string type() const {
+    if (stride == width) {
+      return llvm::formatv("memref<?x{0}x{1}>", width, nameOf(format));
+    }
+    return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", width, nameOf(format),
+                         stride);
+  }
+};
+
+struct Case {
+  Format weight, input, output;
+  int64_t n, k;
+  bool swiglu = false, bias = false, accumulate = false;
+  int64_t blockN = 0, blockK = 0;
+  int64_t inputGap = 0, outputGap = 0; ///< Elements between rows.
+};
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+std::string gemmText(const std::string &name, const Case &c, const Weight &weight,
+                     const Rows &input, const Rows &output) {
+  std::string arguments =
+      llvm::formatv("%a: {0}, %w: memref<{1}xi8>", input.type(), weight.bytes.size());
+  std::string rows = llvm::formatv("#exec.extent<tokens>, #exec.extent<{0}>", weight.bytes.size());
+  std::string operands = "%a, %w",
+              types = llvm::formatv("{0}, memref<{1}xi8>", input.type(), weight.bytes.size());
+  auto vector = [&](const char *word, const char *value, int64_t size) {
+    arguments += llvm::formatv(", {0}: memref<{1}xf32>", value, size);
+    rows += llvm::formatv(", #exec.extent<{0}>", size);
+    operands += llvm::formatv(" {0} {1}", word, value);
+    types += llvm::formatv(", memref<{0}xf32>", size);
+  };
+  if (!weight.scales.empty()) {
+    vector("scales", "%s", weight.scales.size());
+  }
+  if (c.bias) {
+    vector("bias", "%b", c.n);
+  }
+  return llvm::formatv(
+      "exec.kernel @{0}({1}, %c: {2}) rows [{3}, #exec.extent<tokens>] {{\n kernel.gemm {4} to %c "
+      "{{packing = {5}, compute "
+      "= #kernel<compute {6}>, activation = #kernel<activation {7}>{8}} : {9}, {2}\n}\n",
+      name, arguments, output.type(), rows, operands, weight.packing(),
+      c.input == Format::BF16 ? "bf16" : "f32", c.swiglu ? "swiglu" : "none",
+      c.accumulate ? ", accumulate" : "", types);
+}
+
+class Products : public testing::TestWithParam<std::string> {};
+
+TEST_P(Products, Gemm) {
+  CpuTarget target = llvm::cantFail(lookupCpuTarget(GetParam()));
+  int64_t panel = target.panel();
+  std::vector<Case> cases;
+  auto add = [&](Case c) {
+    if (c.input == Format::BF16 ? target.hasBF16Dot : true) {
+      cases.push_back(c);
+    }
+  };
+  using enum Format;
+  for (Format input : {F32, BF16}) {
+    add({.weight = F32, .input = F32, .output = F32, .n = panel, .k = 40});
+    add({.weight = BF16, .input = input, .output = F32, .n = panel * 2 + 5, .k = 70});
+    add({.weight = BF16,
+         .input = input,
+         .output = BF16,
+         .n = panel + 17,
+         .k = 1301,
+         .inputGap = 6,
+         .outputGap = 3});
+    add({.weight = BF16,
+         .input = input,
+         .output = F32,
+         .n = panel * 3,
+         .k = 1024,
+         .bias = true,
+         .accumulate = true});
+    add({.weight = BF16,
+         .input = input,
+         .output = BF16,
+         .n = panel * 2 + 14,
+         .k = 96,
+         .swiglu = true,
+         .bias = true});
+    add({.weight = F8,
+         .input = input,
+         .output = F32,
+         .n = 2 * panel,
+         .k = 256,
+         .blockN = 128,
+         .blockK = 128});
+    add({.weight = F8,
+         .input = input,
+         .output = F32,
+         .n = 300,
+         .k = 333,
+         .bias = true,
+         .blockN = 128,
+         .blockK = 128});
+    add({.weight = F8,
+         .input = input,
+         .output = BF16,
+         .n = 2 * 150,
+         .k = 200,
+         .swiglu = true,
+         .blockN = 128,
+         .blockK = 128});
+    add({.weight = F8,
+         .input = input,
+         .output = F32,
+         .n = 77,
+         .k = 1500,
+         .blockN = 12,
+         .blockK = 20,
+         .inputGap = 10});
+    add({.weight = F8,
+         .input = input,
+         .output = F32,
+         .n = 100,
+         .k = 2100,
+         .accumulate = true,
+         .blockN = 100,
+         .blockK = 2100});
+    add({.weight = F8, .input = input, .output = F32, .n = panel, .k = 64});
+    add({.weight = F16, .input = input, .output = F32, .n = panel + 1, .k = 65});
+    add({.weight = F32, .input = input, .output = BF16, .n = 2 * panel - 1, .k = 33});
+  }
+  add({.weight = BF16, .input = F16, .output = F32, .n = panel + 3, .k = 90});
+  add({.weight = F32, .input = F32, .output = F32, .n = 1, .k = 1});
+
+  Random random(1);
+  std::vector<Weight> weights;
+  std::string text;
+  for (auto [index, c] : llvm::enumerate(cases)) {
+    Weight weight{c.weight, c.n, c.k, panel, c.input == BF16 ? 2 : 1, 1, c.swiglu, c.blockN,
+                  c.blockK, {},  {},  {}};
+    weight.fill(random);
+    int64_t columns = c.swiglu ? c.n / 2 : c.n;
+    Rows input(c.input, 1, c.k, c.k + c.inputGap),
+        output(c.output, 1, columns, columns + c.outputGap);
+    text += gemmText("gemm" + std::to_string(index), c, weight, input, output);
+    weights.push_back(std::move(weight));
+  }
+  Kernels kernels(GetParam(), "module {\n" + text + "}\n");
+  ASSERT_FALSE(HasFailure());
+
+  for (auto [index, c] : llvm::enumerate(cases)) {
+    const Weight &weight = weights[index];
+    auto packed = bufferOf(weight.bytes), scales = bufferOf(weight.scales);
+    std::vector<float> biasValues = random.numbers(c.n);
+    auto bias = bufferOf(biasValues);
+    int64_t columns = c.swiglu ? c.n / 2 : c.n;
+    for (int64_t rows : {1, 2, 3, 5, 6, 7, 13, 64, 200}) {
+      Rows input(c.input, rows, c.k, c.k + c.inputGap),
+          output(c.output, rows, columns, columns + c.outputGap);
+      input.fill(random);
+      std::vector<double> expected, found;
+      if (c.accumulate) {
+        output.fill(random);
+      }
+      for (int64_t row = 0; row < rows; ++row) {
+        auto product = [&](int64_t column) {
+          double sum = c.bias ? biasValues[column] : 0;
+          for (int64_t i = 0; i < c.k; ++i) {
+            sum += input.get(row, i) * weight.values[column * c.k + i];
+          }
+          return sum;
+        };
+        for (int64_t column = 0; column < columns; ++column) {
+          double value =
+              c.swiglu ? silu(product(column)) * product(columns + column) : product(column);
+          expected.push_back(value + (c.accumulate ? output.get(row, column) : 0));
+        }
+      }
+      std::vector<void *> buffers = {input.buffer->data(), packed->data()};
+      if (!weight.scales.empty()) {
+        buffers.push_back(scales->data());
+      }
+      if (c.bias) {
+        buffers.push_back(bias->data());
+      }
+      buffers.push_back(output.buffer->data());
+      kernels.run("gemm" + std::to_string(index), buffers, {.tokens = rows}, weight.blocks());
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t column = 0; column < columns; ++column) {
+          found.push_back(output.get(row, column));
+        }
+      }
+      // f16 and f32 weights are rounded where products are formed in bf16.
+      bool isRounded =
+          c.output == BF16 || (c.input == BF16 && (c.weight == F16 || c.weight == F32));
+      EXPECT_LT(difference(expected, found), isRounded ? 2e-5 : 1e-10)
+          << "case " << index << ", " << weight.packing() << ", " << rows << " rows of "
+          << nameOf(c.input);
+      EXPECT_TRUE(output.hasWhole());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Products, testing::ValuesIn(runnableTargets()),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+} // namespace
