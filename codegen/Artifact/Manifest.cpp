@@ -1,8 +1,10 @@
-// The exec dialect's program as the runtime reads it: symbols become indices, attributes become messages, and nothing is
-// decided here.
+// The exec dialect's program as the runtime reads it: symbols become indices, attributes become
+// messages, and nothing is decided here.
 #include "codegen/Artifact/Manifest.h"
+#include "codegen/Artifact/Recipe.h"
 #include "dialects/Exec/Exec.h"
 #include "llvm/ADT/DenseMap.h"
+#include <map>
 
 using namespace mlir;
 
@@ -16,6 +18,7 @@ public:
 
   proto::Manifest build() {
     describeModel();
+    collectShards();
     module.walk([&](exec::WeightOp weight) { addWeight(weight); });
     module.walk([&](exec::KernelOp kernel) { addKernel(kernel); });
     exec::ProgramOp program = *module.getOps<exec::ProgramOp>().begin();
@@ -72,12 +75,30 @@ private:
     manifest.set_flops_per_token(integer("exec.flops_per_token"));
   }
 
+  /// Shards in the order of their names, whatever order the weights have.
+  void collectShards() {
+    module.walk([&](exec::WeightOp op) {
+      for (r1::WeightAttr weight : op.getRecipe().getWeights()) {
+        shardIndex[weight.getFile().getValue().str()] = 0;
+        if (r1::WeightAttr scales = weight.getScales()) {
+          shardIndex[scales.getFile().getValue().str()] = 0;
+        }
+      }
+    });
+    for (auto &[name, index] : shardIndex) {
+      index = manifest.shards_size();
+      manifest.add_shards()->set_name(name);
+    }
+  }
+
   void addWeight(exec::WeightOp op) {
     weightIndex[op.getSymNameAttr()] = manifest.weights_size();
     proto::Weight *weight = manifest.add_weights();
     weight->set_name(op.getRecipe().getWeights().front().getName().getValue().str());
     weight->set_offset(nextWeight);
     weight->set_size(op.getBytes());
+    *weight->mutable_recipe() =
+        describeRecipe(op.getRecipe(), [&](StringRef file) { return shardIndex.at(file.str()); });
     nextWeight += (op.getBytes() + 63) / 64 * 64;
   }
 
@@ -143,14 +164,14 @@ private:
   const llvm::StringMap<uint64_t> &scratchBytes;
   proto::Manifest manifest;
   uint64_t nextWeight = 0;
+  std::map<std::string, uint32_t> shardIndex;
   llvm::DenseMap<StringAttr, uint32_t> weightIndex, kernelIndex;
   llvm::DenseMap<Value, uint32_t> bufferIndex;
 };
 
 } // namespace
 
-proto::Manifest buildManifest(ModuleOp module, const CpuTarget &target,
-                              const llvm::StringMap<uint64_t> &scratchBytes) {
+proto::Manifest buildManifest(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes) {
   return ManifestBuilder(module, target, scratchBytes).build();
 }
 

@@ -8,8 +8,9 @@
 
 namespace elah {
 
-/// Writes down what an exec module says, one to one. `scratchBytes` holds each kernel's scratch memory by its symbol.
-/// Weights get their places in the weights section in the order of the module.
+/// Writes down what an exec module says, one to one. `scratchBytes` holds each kernel's scratch
+/// memory by its symbol. Weights get their places in the weights section in the order of the
+/// module, and their recipes; of the shards only the names are filled in, in alphabetical order.
 proto::Manifest buildManifest(mlir::ModuleOp module, const CpuTarget &target,
                               const llvm::StringMap<uint64_t> &scratchBytes);
 

@@ -1,60 +1,38 @@
-// What an artifact was made of. Small files are named by the SHA-256 of their bytes, shards by that of their headers:
-// a shard's weights are covered by the artifact's own checksums once they are embedded.
+// What an artifact was made of. Small files are named by the SHA-256 of their bytes, shards by that
+// of their headers: embedded weights are covered by the artifact's own checksums, and to refer to
+// them must not need their bytes.
 #include "codegen/Artifact/Receipt.h"
-#include "codegen/Artifact/WeightFiles.h"
-#include "dialects/Exec/Exec.h"
-#include "llvm/ADT/SmallString.h"
+#include "codegen/Artifact/StatusError.h"
+#include "elah/artifact.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
-#include "llvm/Support/Endian.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
-#include <set>
-
-using namespace mlir;
 
 namespace elah {
 namespace {
 
-std::string sha256(llvm::StringRef bytes) {
-  return llvm::toHex(llvm::SHA256::hash(llvm::ArrayRef(bytes.bytes_begin(), bytes.size())), /*LowerCase=*/true);
-}
+std::string sha256(llvm::ArrayRef<uint8_t> bytes) { return llvm::toHex(llvm::SHA256::hash(bytes), /*LowerCase=*/true); }
 
 } // namespace
 
-llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents) {
-  std::set<std::string> shards;
-  ModuleOp module = contents.module;
-  module.walk([&](exec::WeightOp weight) {
-    for (r1::WeightAttr source : weight.getRecipe().getWeights()) {
-      shards.insert(source.getFile().getValue().str());
-      if (r1::WeightAttr scales = source.getScales()) {
-        shards.insert(scales.getFile().getValue().str());
-      }
-    }
-  });
+llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, WeightMode weights,
+                                         const ModelFiles &modelFiles, const proto::Manifest &manifest,
+                                         const ShardFiles &shards) {
   llvm::json::Object inputs;
-  for (const char *file : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
-    llvm::SmallString<256> path(contents.modelFolder);
-    llvm::sys::path::append(path, file);
-    if (auto buffer = llvm::MemoryBuffer::getFile(path)) {
-      inputs[file] = sha256((*buffer)->getBuffer());
-    }
+  for (const auto &[name, bytes] : modelFiles) {
+    inputs[name] = sha256(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
   }
-  WeightFiles files(contents.modelFolder);
   llvm::json::Object headers;
-  for (const std::string &shard : shards) {
-    char lengthBytes[8];
-    if (llvm::Error error = files.read(shard, 0, lengthBytes)) {
-      return std::move(error);
+  for (int i = 0; i < manifest.shards_size(); ++i) {
+    const proto::Shard &shard = manifest.shards(i);
+    constexpr uint64_t lengthBytes = 8;
+    std::vector<uint8_t> header(shard.header_size() - lengthBytes);
+    if (Status status = shards.read(static_cast<uint32_t>(i), lengthBytes, header); !status.ok()) {
+      return toError(status);
     }
-    std::string header(llvm::support::endian::read64le(lengthBytes), '\0');
-    if (llvm::Error error = files.read(shard, 8, llvm::MutableArrayRef<char>(header.data(), header.size()))) {
-      return std::move(error);
-    }
-    headers[shard] = sha256(header);
+    headers[shard.name()] = sha256(header);
   }
   llvm::json::Object flags;
   for (const auto &[name, value] : contents.flags) {
@@ -62,15 +40,15 @@ llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents) {
   }
   llvm::json::Object receipt{
       {"elah", ELAH_VERSION},
+      {"format", ELAH_ARTIFACT_VERSION},
       {"llvm", LLVM_VERSION_STRING},
+      {"cpu", contents.target.name},
+      {"weights", weights == WeightMode::Embed ? "embed" : "reference"},
       {"flags", std::move(flags)},
       {"inputs", std::move(inputs)},
       {"shard_headers", std::move(headers)},
   };
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  stream << llvm::formatv("{0:2}", llvm::json::Value(std::move(receipt))) << "\n";
-  return text;
+  return llvm::formatv("{0:2}\n", llvm::json::Value(std::move(receipt))).str();
 }
 
 } // namespace elah

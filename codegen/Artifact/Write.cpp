@@ -1,26 +1,26 @@
-// Puts an artifact together: header, manifest, page-aligned sections, checksums. Weights are streamed from the
-// checkpoint through their recipes by a few threads, each with a few MiB in hand.
+// Puts an artifact together: header, manifest, page-aligned sections, checksums.
 #include "codegen/Artifact/Write.h"
 #include "codegen/Artifact/Manifest.h"
 #include "codegen/Artifact/OutputFile.h"
-#include "codegen/Artifact/PackWeight.h"
 #include "codegen/Artifact/Receipt.h"
+#include "codegen/Artifact/StatusError.h"
+#include "codegen/Artifact/WriteWeights.h"
 #include "elah/artifact.h"
-#include "llvm/ADT/SmallString.h"
+#include "runtime/packing/recipe.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/xxhash.h"
+#include <cstring>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <atomic>
-#include <cstring>
-#include <mutex>
-#include <optional>
-#include <thread>
+#include <sys/stat.h>
 
 using namespace mlir;
+namespace path = llvm::sys::path;
 
 namespace elah {
 namespace {
@@ -41,11 +41,36 @@ struct Section {
   uint64_t offset = 0;
 };
 
-std::optional<std::string> readIfThere(llvm::StringRef folder, llvm::StringRef file) {
-  llvm::SmallString<256> path(folder);
-  llvm::sys::path::append(path, file);
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  return buffer ? std::optional((*buffer)->getBuffer().str()) : std::nullopt;
+std::string join(llvm::StringRef folder, llvm::StringRef file) {
+  llvm::SmallString<256> whole(folder);
+  path::append(whole, file);
+  return whole.str().str();
+}
+
+llvm::Expected<std::string> readWhole(const std::string &file) {
+  auto buffer = llvm::MemoryBuffer::getFile(file);
+  if (!buffer) {
+    return llvm::createStringError(buffer.getError(), "%s: cannot read: %s", file.c_str(),
+                                   buffer.getError().message().c_str());
+  }
+  return (*buffer)->getBuffer().str();
+}
+
+/// The model's small files, those of them that there are.
+llvm::Expected<ModelFiles> readModelFiles(llvm::StringRef folder) {
+  ModelFiles files;
+  for (const char *name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    std::string file = join(folder, name);
+    if (!llvm::sys::fs::exists(file)) {
+      continue;
+    }
+    llvm::Expected<std::string> bytes = readWhole(file);
+    if (!bytes) {
+      return bytes.takeError();
+    }
+    files[name] = std::move(*bytes);
+  }
+  return files;
 }
 
 std::string serialize(const proto::Manifest &manifest) {
@@ -58,75 +83,127 @@ std::string serialize(const proto::Manifest &manifest) {
   return bytes;
 }
 
-/// Streams every weight through its recipe into the section at `sectionOffset`.
-llvm::Error writeWeights(const ArtifactContents &contents, const proto::Manifest &manifest, uint64_t sectionOffset,
-                         const WriteOptions &options, OutputFile &output) {
-  WeightFiles files(contents.modelFolder);
-  std::vector<WeightPacker> packers;
-  for (exec::WeightOp weight : ModuleOp(contents.module).getOps<exec::WeightOp>()) {
-    packers.emplace_back(weight.getRecipe(), files);
+/// Opens the shards, fills in what they are, and checks every recipe against them.
+llvm::Error openShards(proto::Manifest &manifest, ShardFiles &shards) {
+  for (proto::Shard &shard : *manifest.mutable_shards()) {
+    Result<proto::Shard> opened = shards.open(shard.name());
+    if (!opened.ok()) {
+      return toError(opened.status());
+    }
+    shard = std::move(*opened);
   }
-  std::vector<std::pair<uint32_t, uint64_t>> pieces;
-  for (auto [index, packer] : llvm::enumerate(packers)) {
-    for (uint64_t piece = 0; piece < packer.pieces(); ++piece) {
-      pieces.emplace_back(index, piece);
+  for (const proto::Weight &weight : manifest.weights()) {
+    Result<uint64_t> bytes = checkRecipe(weight.recipe(), manifest.shards());
+    Status status = bytes.ok() && *bytes != weight.size()
+                        ? Status(ELAH_INVALID_DATA, "its recipe makes " + std::to_string(*bytes) + " bytes, not " +
+                                                        std::to_string(weight.size()))
+                        : bytes.status();
+    if (!status.ok()) {
+      return toError(Status(status.code(), "weight '" + weight.name() + "': " + status.message()));
     }
   }
-  uint64_t total = weightsSectionSize(manifest);
-  std::atomic<size_t> next{0};
-  std::atomic<uint64_t> done{0};
-  std::mutex mutex;
-  llvm::Error failure = llvm::Error::success();
-  std::atomic<bool> hasFailed{false};
-  auto work = [&] {
-    for (size_t i = next++; i < pieces.size() && !hasFailed; i = next++) {
-      auto [weight, piece] = pieces[i];
-      uint64_t base = sectionOffset + manifest.weights(static_cast<int>(weight)).offset();
-      llvm::Error error = packers[weight].pack(piece, [&](uint64_t offset, llvm::ArrayRef<char> bytes) {
-        done += bytes.size();
-        return output.write(base + offset, bytes);
-      });
-      std::lock_guard<std::mutex> lock(mutex);
-      if (error) {
-        hasFailed = true;
-        failure = llvm::joinErrors(std::move(failure), std::move(error));
-      } else if (options.progress) {
-        options.progress(done, total);
-      }
+  return llvm::Error::success();
+}
+
+/// The way from the output's folder to the model's, both without links: it stays right when both
+/// are moved together.
+llvm::Expected<std::string> relativeModelFolder(llvm::StringRef modelFolder, llvm::StringRef outputPath) {
+  llvm::SmallString<256> model, output;
+  llvm::StringRef outputFolder = path::parent_path(outputPath);
+  for (auto [folder, real] :
+       {std::pair(modelFolder, &model), std::pair(outputFolder.empty() ? "." : outputFolder, &output)}) {
+    if (std::error_code code = llvm::sys::fs::real_path(folder, *real)) {
+      return llvm::createStringError(code, "%s: cannot open the folder: %s", folder.str().c_str(),
+                                     code.message().c_str());
     }
-  };
-  std::vector<std::thread> threads;
-  for (unsigned i = 1; i < options.threads; ++i) {
-    threads.emplace_back(work);
   }
-  work();
-  for (std::thread &thread : threads) {
-    thread.join();
+  auto from = path::begin(output), to = path::begin(model);
+  while (from != path::end(output) && to != path::end(model) && *from == *to) {
+    ++from;
+    ++to;
   }
-  return failure;
+  llvm::SmallString<256> way;
+  for (; from != path::end(output); ++from) {
+    path::append(way, "..");
+  }
+  for (; to != path::end(model); ++to) {
+    path::append(way, *to);
+  }
+  return way.empty() ? "." : way.str().str();
+}
+
+/// Refuses to write over what is read.
+llvm::Error checkIsNoInput(const ArtifactContents &contents, const proto::Manifest &manifest,
+                           const ModelFiles &modelFiles, const WriteOptions &options) {
+  struct stat output, input;
+  if (::stat(options.outputPath.c_str(), &output) != 0) {
+    return llvm::Error::success();
+  }
+  std::vector<std::string> inputs = {options.runnerPath};
+  for (const auto &entry : modelFiles) {
+    inputs.push_back(join(contents.modelFolder, entry.first));
+  }
+  for (const proto::Shard &shard : manifest.shards()) {
+    inputs.push_back(join(contents.modelFolder, shard.name()));
+  }
+  for (const std::string &file : inputs) {
+    if (::stat(file.c_str(), &input) == 0 && input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
+      return llvm::createStringError(std::make_error_code(std::errc::invalid_argument),
+                                     "%s: the output would replace the input %s", options.outputPath.c_str(),
+                                     file.c_str());
+    }
+  }
+  return llvm::Error::success();
 }
 
 } // namespace
 
 llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &options) {
+  const bool embeds = options.weights == WeightMode::Embed;
   proto::Manifest manifest = buildManifest(contents.module, contents.target, contents.scratchBytes);
-  std::string manifestBytes = serialize(manifest);
+  ShardFiles shards(contents.modelFolder);
+  if (llvm::Error error = openShards(manifest, shards)) {
+    return error;
+  }
+  llvm::Expected<ModelFiles> modelFiles = readModelFiles(contents.modelFolder);
+  if (!modelFiles) {
+    return modelFiles.takeError();
+  }
+  if (llvm::Error error = checkIsNoInput(contents, manifest, *modelFiles, options)) {
+    return error;
+  }
+
+  proto::Manifest stored = manifest;
+  if (embeds) {
+    stored.clear_shards();
+    for (proto::Weight &weight : *stored.mutable_weights()) {
+      weight.clear_recipe();
+    }
+  } else {
+    llvm::Expected<std::string> folder = relativeModelFolder(contents.modelFolder, options.outputPath);
+    if (!folder) {
+      return folder.takeError();
+    }
+    stored.set_model_folder(*folder);
+  }
+  std::string manifestBytes = serialize(stored);
 
   std::vector<Section> sections;
-  if (uint64_t size = weightsSectionSize(manifest)) {
-    sections.push_back({ELAH_SECTION_WEIGHTS, size, {}});
+  uint64_t weightBytes = weightsSectionSize(manifest);
+  if (embeds && weightBytes) {
+    sections.push_back({ELAH_SECTION_WEIGHTS, weightBytes, {}});
   }
-  auto add = [&](elah_section_kind kind, std::optional<std::string> bytes) {
-    if (bytes && !bytes->empty()) {
-      uint64_t size = bytes->size();
-      sections.push_back({kind, size, std::move(*bytes)});
+  auto add = [&](elah_section_kind kind, std::string bytes) {
+    if (!bytes.empty()) {
+      uint64_t size = bytes.size();
+      sections.push_back({kind, size, std::move(bytes)});
     }
   };
   add(ELAH_SECTION_CPU_OBJECT, contents.object);
-  add(ELAH_SECTION_TOKENIZER, readIfThere(contents.modelFolder, "tokenizer.json"));
-  add(ELAH_SECTION_TOKENIZER_CONFIG, readIfThere(contents.modelFolder, "tokenizer_config.json"));
-  add(ELAH_SECTION_GENERATION_CONFIG, readIfThere(contents.modelFolder, "generation_config.json"));
-  llvm::Expected<std::string> receipt = buildReceipt(contents);
+  add(ELAH_SECTION_TOKENIZER, (*modelFiles)["tokenizer.json"]);
+  add(ELAH_SECTION_TOKENIZER_CONFIG, (*modelFiles)["tokenizer_config.json"]);
+  add(ELAH_SECTION_GENERATION_CONFIG, (*modelFiles)["generation_config.json"]);
+  llvm::Expected<std::string> receipt = buildReceipt(contents, options.weights, *modelFiles, manifest, shards);
   if (!receipt) {
     return receipt.takeError();
   }
@@ -134,12 +211,11 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
 
   std::string runner;
   if (!options.runnerPath.empty()) {
-    auto buffer = llvm::MemoryBuffer::getFile(options.runnerPath);
-    if (!buffer) {
-      return llvm::createStringError(buffer.getError(), "%s: cannot read the runner: %s", options.runnerPath.c_str(),
-                                     buffer.getError().message().c_str());
+    llvm::Expected<std::string> bytes = readWhole(options.runnerPath);
+    if (!bytes) {
+      return bytes.takeError();
     }
-    runner = (*buffer)->getBuffer().str();
+    runner = std::move(*bytes);
   }
   const uint64_t start = llvm::alignTo(runner.size(), ELAH_ARTIFACT_PAGE);
 
@@ -176,25 +252,24 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
   if (llvm::Error error = output->write(start + header.manifest_offset, manifestBytes)) {
     return error;
   }
+  std::vector<uint64_t> checksums;
   for (const Section &section : sections) {
-    llvm::Error error = section.kind == ELAH_SECTION_WEIGHTS
-                            ? writeWeights(contents, manifest, start + section.offset, options, *output)
-                            : output->write(start + section.offset, section.bytes);
-    if (error) {
+    const SectionPlace place = {start + section.offset, section.size};
+    if (section.kind == ELAH_SECTION_WEIGHTS) {
+      llvm::Expected<std::vector<uint64_t>> written =
+          writeWeights(manifest, shards, place, options.threads, options.progress, *output);
+      if (!written) {
+        return written.takeError();
+      }
+      checksums.insert(checksums.end(), written->begin(), written->end());
+      continue;
+    }
+    if (llvm::Error error = output->write(place.offset, section.bytes)) {
       return error;
     }
-  }
-
-  // Checksums of what the file now holds: they cover the way to the disk, too.
-  std::vector<uint64_t> checksums;
-  std::vector<char> block;
-  for (const Section &section : sections) {
-    for (uint64_t offset = 0; offset < section.size; offset += ELAH_ARTIFACT_BLOCK) {
-      block.resize(std::min<uint64_t>(ELAH_ARTIFACT_BLOCK, section.size - offset));
-      if (llvm::Error error = output->read(start + section.offset + offset, block)) {
-        return error;
-      }
-      checksums.push_back(checksum(block));
+    llvm::ArrayRef<char> bytes(section.bytes);
+    for (; !bytes.empty(); bytes = bytes.drop_front(std::min<size_t>(bytes.size(), ELAH_ARTIFACT_BLOCK))) {
+      checksums.push_back(checksum(bytes.take_front(ELAH_ARTIFACT_BLOCK)));
     }
   }
   llvm::ArrayRef<char> table(reinterpret_cast<const char *>(checksums.data()), checksums.size() * 8);

@@ -1,0 +1,94 @@
+#ifndef TESTS_RUNTIME_PACKING_SHARD_FOLDER_H
+#define TESTS_RUNTIME_PACKING_SHARD_FOLDER_H
+
+#include "runtime/packing/element_format.h"
+#include "runtime/packing/shard_files.h"
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace elah {
+
+/// A temporary folder with two small shards of random tensors, removed at the end.
+class ShardFolder {
+public:
+  ShardFolder() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "elah-shards-XXXXXX").string();
+    path = ::mkdtemp(pattern.data());
+    for (std::string &shard : contents) {
+      std::string header = "{}";
+      header.resize(54, ' '); // the reader of weights looks at places, not at names
+      uint64_t length = header.size();
+      shard.assign(reinterpret_cast<const char *>(&length), 8);
+      shard += header;
+    }
+  }
+  ~ShardFolder() { std::filesystem::remove_all(path); }
+  ShardFolder(const ShardFolder &) = delete;
+
+  static std::string nameOf(uint32_t shard) { return "model-" + std::to_string(shard) + ".safetensors"; }
+
+  /// Adds a tensor of random finite elements; every second one lands in the second shard.
+  proto::Source addTensor(proto::ElementFormat format, std::vector<uint64_t> shape) {
+    uint64_t count = 1;
+    proto::Source source;
+    for (uint64_t size : shape) {
+      source.add_shape(size);
+      count *= size;
+    }
+    std::string bytes(count * elementBytes(format), '\0');
+    std::normal_distribution<float> normal;
+    for (uint64_t i = 0; i < count; ++i) {
+      float value = normal(random);
+      uint8_t *element = reinterpret_cast<uint8_t *>(&bytes[i * elementBytes(format)]);
+      if (format == proto::ELEMENT_FORMAT_F8E4M3) {
+        *element = static_cast<uint8_t>(random() % 127 | (random() & 0x80));
+      } else {
+        narrow(format, {&value, 1}, element);
+      }
+    }
+    source.set_shard(next);
+    source.set_offset(contents[next].size());
+    source.set_format(format);
+    contents[next] += bytes;
+    next = 1 - next;
+    return source;
+  }
+
+  /// Adds an f8 matrix with scales, which land in the other shard.
+  proto::Source addScaled(uint64_t rows, uint64_t columns, uint64_t blockRows, uint64_t blockColumns) {
+    proto::Source source = addTensor(proto::ELEMENT_FORMAT_F8E4M3, {rows, columns});
+    proto::Source scales = addTensor(proto::ELEMENT_FORMAT_F32,
+                                     {(rows + blockRows - 1) / blockRows, (columns + blockColumns - 1) / blockColumns});
+    source.mutable_scales()->set_shard(scales.shard());
+    source.mutable_scales()->set_offset(scales.offset());
+    source.mutable_scales()->set_rows(blockRows);
+    source.mutable_scales()->set_columns(blockColumns);
+    return source;
+  }
+
+  /// Writes the shards.
+  void write() const {
+    for (uint32_t i = 0; i < 2; ++i) {
+      std::ofstream(path / nameOf(i), std::ios::binary) << contents[i];
+    }
+  }
+
+  const uint8_t *bytes(uint32_t shard, uint64_t offset) const {
+    return reinterpret_cast<const uint8_t *>(contents[shard].data()) + offset;
+  }
+
+  std::filesystem::path path;
+  std::string contents[2];
+
+private:
+  uint32_t next = 0;
+  std::mt19937 random{7};
+};
+
+} // namespace elah
+
+#endif
