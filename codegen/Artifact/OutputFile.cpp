@@ -1,44 +1,139 @@
-// An artifact takes minutes to write and may be what a server starts from tomorrow: a crash, a full disk or Ctrl-C
-// half way must leave the previous file as it was. So: a temporary in the same folder, fsync, rename, fsync of the
-// folder.
+// An artifact takes minutes to write and may be what a server starts from tomorrow: a crash, a full
+// disk or Ctrl-C half way must leave the previous file as it was. So: a temporary in the same
+// folder, fsync, rename, fsync of the folder. Who writes a temporary holds a lock on it, which ends
+// with the process however it ends; so a temporary that nobody holds is what a killed one left, and
+// it may be large.
 #include "codegen/Artifact/OutputFile.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace elah {
 namespace {
 
-// The one unfinished output of this process, for the signal handler: a handler may not take locks or allocate.
-std::atomic<const char *> unfinishedOutput{nullptr};
+// This process's unfinished outputs, for the signal handler: a handler may not take locks or
+// allocate. There is one at a time, or a few in tests; one beyond the table only misses the
+// handler's cleaning.
+std::array<std::atomic<const char *>, 8> unfinishedOutputs;
+
+void registerUnfinished(const std::string &temporary) {
+  const char *copy = ::strdup(temporary.c_str()); // never freed: a handler may be reading it
+  for (std::atomic<const char *> &entry : unfinishedOutputs) {
+    const char *none = nullptr;
+    if (entry.compare_exchange_strong(none, copy)) {
+      return;
+    }
+  }
+}
+
+void unregisterUnfinished(const std::string &temporary) {
+  for (std::atomic<const char *> &entry : unfinishedOutputs) {
+    const char *path = entry.load();
+    if (path && temporary == path) {
+      entry.store(nullptr);
+    }
+  }
+}
 
 llvm::Error systemError(const char *action, llvm::StringRef path, int code) {
   return llvm::createStringError(std::error_code(code, std::generic_category()), "%s: cannot %s: %s",
                                  path.str().c_str(), action, std::strerror(code));
 }
 
+/// What all temporaries of an output begin with, whoever writes them.
+std::string temporaryPrefix(llvm::StringRef path) {
+  llvm::SmallString<256> prefix(llvm::sys::path::parent_path(path));
+  // Of a very long name a part, so that the whole stays a file name.
+  llvm::StringRef name = llvm::sys::path::filename(path).take_front(200);
+  llvm::sys::path::append(prefix, "." + name + ".partial-");
+  return prefix.str().str();
+}
+
+void removeAbandoned(const std::string &prefix) {
+  llvm::StringRef folder = llvm::sys::path::parent_path(prefix);
+  std::error_code code;
+  for (llvm::sys::fs::directory_iterator entry(folder.empty() ? "." : folder, code), end; entry != end && !code;
+       entry.increment(code)) {
+    const std::string &found = entry->path();
+    if (!llvm::sys::path::filename(found).starts_with(llvm::sys::path::filename(prefix))) {
+      continue;
+    }
+    int descriptor = ::open(found.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) {
+      continue;
+    }
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
+      ::unlink(found.c_str());
+    }
+    ::close(descriptor);
+  }
+}
+
+/// Creates a temporary and locks it; gives its descriptor, or -1 with errno.
+int createTemporary(const std::string &prefix, std::string &temporary) {
+  static std::atomic<unsigned> counter{0};
+  while (true) {
+    temporary = prefix + std::to_string(::getpid()) + "-" + std::to_string(counter++);
+    int descriptor = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (descriptor < 0 && errno == EEXIST) {
+      continue;
+    }
+    if (descriptor < 0) {
+      return descriptor;
+    }
+    struct stat status;
+    bool isLocked = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (isLocked && ::fstat(descriptor, &status) == 0 && status.st_nlink > 0) {
+      return descriptor;
+    }
+    ::close(descriptor); // Another process took it for abandoned, before it was locked.
+  }
+}
+
 } // namespace
 
-llvm::Expected<OutputFile> OutputFile::create(llvm::StringRef path) {
+llvm::Expected<OutputFile> OutputFile::create(llvm::StringRef requested) {
+  std::string path = requested.str();
   struct stat status;
-  if (::stat(path.str().c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+    char *target = ::realpath(path.c_str(), nullptr);
+    if (!target) {
+      return systemError("follow the link to the output", path, errno);
+    }
+    path = target;
+    std::free(target);
+  }
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     return llvm::createStringError(std::make_error_code(std::errc::invalid_argument),
-                                   "%s: cannot write: expected a regular file or none, found %s", path.str().c_str(),
+                                   "%s: cannot write: expected a regular file or none, found %s", path.c_str(),
                                    S_ISDIR(status.st_mode) ? "a folder" : "a special file");
   }
-  std::string temporary = (path + ".partial-" + llvm::Twine(::getpid())).str();
-  int descriptor = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (path.empty() || path.back() == '/') {
+    return llvm::createStringError(std::make_error_code(std::errc::invalid_argument),
+                                   "'%s': cannot write: expected the name of a file", path.c_str());
+  }
+  std::string prefix = temporaryPrefix(path);
+  removeAbandoned(prefix);
+  std::string temporary;
+  int descriptor = createTemporary(prefix, temporary);
   if (descriptor < 0) {
     return systemError("create the output", path, errno);
   }
-  OutputFile file(descriptor, path.str(), std::move(temporary));
-  unfinishedOutput.store(::strdup(file.temporary.c_str()));
-  return file;
+  return OutputFile(descriptor, std::move(path), std::move(temporary));
+}
+
+OutputFile::OutputFile(int descriptor, std::string path, std::string temporary)
+    : descriptor(descriptor), path(std::move(path)), temporary(std::move(temporary)) {
+  registerUnfinished(this->temporary);
 }
 
 OutputFile::OutputFile(OutputFile &&other)
@@ -50,9 +145,9 @@ OutputFile::~OutputFile() {
   if (descriptor < 0) {
     return;
   }
-  ::close(descriptor);
   ::unlink(temporary.c_str());
-  unfinishedOutput.store(nullptr);
+  ::close(descriptor);
+  unregisterUnfinished(temporary);
 }
 
 llvm::Error OutputFile::write(uint64_t offset, llvm::ArrayRef<char> bytes) {
@@ -64,8 +159,8 @@ llvm::Error OutputFile::write(uint64_t offset, llvm::ArrayRef<char> bytes) {
       }
       return systemError("write", path, errno);
     }
-    bytes = bytes.drop_front(written);
-    offset += written;
+    bytes = bytes.drop_front(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
   }
   return llvm::Error::success();
 }
@@ -79,22 +174,30 @@ llvm::Error OutputFile::read(uint64_t offset, llvm::MutableArrayRef<char> bytes)
     if (got <= 0) {
       return systemError("read back", path, got < 0 ? errno : EIO);
     }
-    bytes = bytes.drop_front(got);
-    offset += got;
+    bytes = bytes.drop_front(static_cast<size_t>(got));
+    offset += static_cast<uint64_t>(got);
   }
   return llvm::Error::success();
 }
 
 llvm::Error OutputFile::reserve(uint64_t size) {
-  int code = size ? ::posix_fallocate(descriptor, 0, static_cast<off_t>(size)) : 0;
-  if (code == EOPNOTSUPP || code == EINVAL) {
-    return llvm::Error::success(); // A file system without reservation reports a full disk when it is written.
+  // Not posix_fallocate, which writes into every block where the file system cannot reserve: such a
+  // one reports a full disk when it is written.
+  if (size && ::fallocate(descriptor, 0, 0, static_cast<off_t>(size)) != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+    return systemError("reserve space", path, errno);
   }
-  return code ? systemError("reserve space", path, code) : llvm::Error::success();
+  if (::ftruncate(descriptor, static_cast<off_t>(size)) != 0) {
+    return systemError("reserve space", path, errno);
+  }
+  return llvm::Error::success();
 }
 
 llvm::Error OutputFile::makeExecutable() {
-  return ::fchmod(descriptor, 0755) == 0 ? llvm::Error::success() : systemError("make executable", path, errno);
+  struct stat status;
+  // Who may read it may run it.
+  bool done =
+      ::fstat(descriptor, &status) == 0 && ::fchmod(descriptor, status.st_mode | (status.st_mode & 0444) >> 2) == 0;
+  return done ? llvm::Error::success() : systemError("make executable", path, errno);
 }
 
 llvm::Error OutputFile::commit() {
@@ -104,15 +207,13 @@ llvm::Error OutputFile::commit() {
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     return systemError("put in place", path, errno);
   }
-  unfinishedOutput.store(nullptr);
+  unregisterUnfinished(temporary);
   ::close(descriptor);
   descriptor = -1;
-  // The rename itself is durable once its folder is.
-  llvm::SmallString<128> folder(llvm::sys::path::parent_path(path));
-  if (folder.empty()) {
-    folder = ".";
-  }
-  int folderDescriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // The rename itself is durable once its folder is. Not every file system can flush a folder, and
+  // the output is in place whatever comes of it.
+  llvm::StringRef folder = llvm::sys::path::parent_path(path);
+  int folderDescriptor = ::open(folder.empty() ? "." : folder.str().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folderDescriptor >= 0) {
     ::fsync(folderDescriptor);
     ::close(folderDescriptor);
@@ -121,8 +222,10 @@ llvm::Error OutputFile::commit() {
 }
 
 void removeUnfinishedOutputs() {
-  if (const char *temporary = unfinishedOutput.load()) {
-    ::unlink(temporary);
+  for (std::atomic<const char *> &entry : unfinishedOutputs) {
+    if (const char *temporary = entry.load()) {
+      ::unlink(temporary);
+    }
   }
 }
 

@@ -1,5 +1,4 @@
 #include "compiler/Driver/Register.h"
-#include "compiler/Conversion/Passes.h"
 #include "compiler/Transforms/Passes.h"
 #include "dialects/Exec/Exec.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -14,7 +13,6 @@ void registerDialects(mlir::DialectRegistry &registry) {
 }
 
 void registerPasses() {
-  registerElahConversionPasses();
   registerElahTransformsPasses();
   mlir::registerTransformsPasses();
 }
