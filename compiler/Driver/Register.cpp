@@ -1,4 +1,5 @@
 #include "compiler/Driver/Register.h"
+#include "compiler/Conversion/Passes.h"
 #include "compiler/Transforms/Passes.h"
 #include "dialects/Exec/Exec.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -13,6 +14,7 @@ void registerDialects(mlir::DialectRegistry &registry) {
 }
 
 void registerPasses() {
+  registerElahConversionPasses();
   registerElahTransformsPasses();
   mlir::registerTransformsPasses();
 }

@@ -13,10 +13,10 @@ struct CheckpointTensor {
 };
 
 /// All tensors of a Hugging Face folder: one model.safetensors, or the shards that model.safetensors.index.json names.
+/// The index and the shards must agree on every tensor.
 class Checkpoint {
 public:
-  /// Reads every shard's header. Shards are plain names within the folder; a link must not lead out of the model's own
-  /// tree (the folder, or the hub cache's `models--*` folder around it).
+  /// Reads every shard's header. Shards are held to the folder (ModelFolder).
   static llvm::Expected<Checkpoint> open(llvm::StringRef folder);
 
   /// The tensor of that name, or null.

@@ -1,6 +1,6 @@
 // config.json in all the spellings that transformers has written over time (type and rope_type, rope_scaling and
-// rope_parameters, whole numbers as 40.0): every key that changes the mathematics is read, and a value that Elah does not
-// know is an error, never ignored.
+// rope_parameters, whole numbers as 40.0): every key that changes the mathematics is read, and a value that Elah does
+// not know is an error, never ignored.
 #include "frontends/HuggingFace/Config.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -139,9 +139,7 @@ public:
     }
   }
 
-  llvm::Error takeError() {
-    return message.empty() ? llvm::Error::success() : configError(message);
-  }
+  llvm::Error takeError() { return message.empty() ? llvm::Error::success() : configError(message); }
 
   const json &object;
 
@@ -233,7 +231,8 @@ llvm::Error readQuantization(Members &config, const std::string &file, ModelConf
   std::string format = quantization.string("fmt", "e4m3");
   quantization.expect("fmt", format == "e4m3", "e4m3", format);
   std::vector<int64_t> block = quantization.integers("weight_block_size", 1);
-  quantization.expect("weight_block_size", block.size() == 2, "two numbers", formatv("{0} numbers", block.size()).str());
+  quantization.expect("weight_block_size", block.size() == 2, "two numbers",
+                      formatv("{0} numbers", block.size()).str());
   if (block.size() == 2) {
     result.blockRows = block[0];
     result.blockColumns = block[1];

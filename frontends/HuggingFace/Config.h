@@ -18,10 +18,10 @@ struct RopeScaling {
   Kind kind = Kind::None;
   double factor = 1;
   double originalMaxPositions = 0;
-  double betaFast = 32, betaSlow = 1;            // yarn
-  std::optional<double> mscale, mscaleAllDim;    // yarn
-  std::optional<double> attentionFactor;         // yarn
-  bool truncate = true;                          // yarn: correction dims are rounded outwards
+  double betaFast = 32, betaSlow = 1;                     // yarn
+  std::optional<double> mscale, mscaleAllDim;             // yarn
+  std::optional<double> attentionFactor;                  // yarn
+  bool truncate = true;                                   // yarn: correction dims are rounded outwards
   double lowFrequencyFactor = 1, highFrequencyFactor = 4; // llama3
 };
 

@@ -5,7 +5,8 @@
 
 namespace elah {
 
-/// One decoder layer of DeepSeek-V3: latent attention, then a dense or a routed MLP. `cache` is replaced by its successor.
+/// One decoder layer of DeepSeek-V3: latent attention, then a dense or a routed MLP. `cache` is replaced by its
+/// successor.
 mlir::Value deepseekV3Layer(ModelBuilder &model, mlir::Value hidden, mlir::Value positions, mlir::Value &cache,
                             int64_t layer);
 

@@ -25,19 +25,20 @@ Value attention(ModelBuilder &model, Value input, Value positions, Value &cache,
   }
   Value latent = model.linear(input, config.latentRank + config.ropeDim, name + ".kv_a_proj_with_mqa");
   Value normWeight = model.weight(name + ".kv_a_layernorm.weight", {config.latentRank});
-  Value expand = model.weight(name + ".kv_b_proj.weight",
-                              {config.heads * (config.nopeDim + config.valueDim), config.latentRank});
+  Value expand =
+      model.weight(name + ".kv_b_proj.weight", {config.heads * (config.nopeDim + config.valueDim), config.latentRank});
   OpBuilder &builder = model.builder;
-  auto op = r1::LatentAttentionOp::create(
-      builder, model.locationOf(name), model.rows(config.heads * config.valueDim), cache.getType(), query, latent,
-      normWeight, expand, positions, cache, config.heads, config.nopeDim, config.ropeDim, config.valueDim,
-      config.latentRank, APFloat(softmaxScale(config, headDim)), APFloat(lowRankNormEpsilon), layer,
-      model.rope(config.ropeDim));
+  auto op = r1::LatentAttentionOp::create(builder, model.locationOf(name), model.rows(config.heads * config.valueDim),
+                                          cache.getType(), query, latent, normWeight, expand, positions, cache,
+                                          config.heads, config.nopeDim, config.ropeDim, config.valueDim,
+                                          config.latentRank, APFloat(softmaxScale(config, headDim)),
+                                          APFloat(lowRankNormEpsilon), layer, model.rope(config.ropeDim));
   cache = op.getNewCache();
   return model.linear(op.getResult(), config.hidden, name + ".o_proj");
 }
 
-/// The experts' matrices: one tensor each, or fused by a newer transformers as gate_up_proj [E, 2I, H], down_proj [E, H, I].
+/// The experts' matrices: one tensor each, or fused by a newer transformers as gate_up_proj [E, 2I, H], down_proj [E,
+/// H, I].
 struct ExpertWeights {
   Value gate, up, down;
 };
@@ -78,15 +79,14 @@ Value routedMlp(ModelBuilder &model, Value input, const Twine &module) {
     bias = model.weight(name + ".gate.e_score_correction_bias", {config.experts});
   }
   auto chosen = RankedTensorType::get({ShapedType::kDynamic, config.topK}, builder.getI32Type());
-  auto routing = r1::RoutingAttr::get(builder.getContext(), config.scoring, config.topK, config.groups,
-                                      config.topGroups, config.groupScore, config.normalizeWeights,
-                                      builder.getF64FloatAttr(config.routedScale));
+  auto routing =
+      r1::RoutingAttr::get(builder.getContext(), config.scoring, config.topK, config.groups, config.topGroups,
+                           config.groupScore, config.normalizeWeights, builder.getF64FloatAttr(config.routedScale));
   auto route = r1::RouteOp::create(builder, model.locationOf(name + ".gate"), chosen, model.rows(config.topK), logits,
                                    bias, routing);
   ExpertWeights weights = expertWeights(model, name + ".experts");
-  Value routed =
-      r1::ExpertsOp::create(builder, model.locationOf(name + ".experts"), input.getType(), input, route.getExperts(),
-                            route.getWeights(), weights.gate, weights.up, weights.down);
+  Value routed = r1::ExpertsOp::create(builder, model.locationOf(name + ".experts"), input.getType(), input,
+                                       route.getExperts(), route.getWeights(), weights.gate, weights.up, weights.down);
   if (config.sharedExperts == 0) {
     return routed;
   }
@@ -103,8 +103,8 @@ Value deepseekV3Layer(ModelBuilder &model, Value hidden, Value positions, Value 
   hidden = model.add(hidden, attention(model, normed, positions, cache, layer, name + ".self_attn"), name);
   normed = model.norm(hidden, config.hidden, name + ".post_attention_layernorm", config.epsilon);
   bool dense = layer < config.firstDenseLayers || layer % config.moeLayerFrequency != 0;
-  Value mlp = dense ? model.swigluMlp(normed, config.intermediate, name + ".mlp")
-                    : routedMlp(model, normed, name + ".mlp");
+  Value mlp =
+      dense ? model.swigluMlp(normed, config.intermediate, name + ".mlp") : routedMlp(model, normed, name + ".mlp");
   return model.add(hidden, mlp, name);
 }
 

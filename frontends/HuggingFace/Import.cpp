@@ -54,24 +54,21 @@ OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder) 
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   r1::CacheType cache = cacheType(context, *config);
   auto logitsType = model.rows(config->vocabulary);
-  auto function = func::FuncOp::create(
-      builder, model.locationOf("model"), "forward",
-      builder.getFunctionType({indices, indices, cache}, {logitsType, cache}));
+  auto function = func::FuncOp::create(builder, model.locationOf("model"), "forward",
+                                       builder.getFunctionType({indices, indices, cache}, {logitsType, cache}));
   Block *body = function.addEntryBlock();
   builder.setInsertionPointToEnd(body);
   Value tokens = body->getArgument(0), positions = body->getArgument(1), state = body->getArgument(2);
 
   Value hidden = model.embedding(tokens, "model.embed_tokens");
   for (int64_t layer = 0; layer < config->layers && !model.failed(); ++layer) {
-    hidden = config->architecture == Architecture::DeepseekV3
-                 ? deepseekV3Layer(model, hidden, positions, state, layer)
-                 : denseLayer(model, hidden, positions, state, layer);
+    hidden = config->architecture == Architecture::DeepseekV3 ? deepseekV3Layer(model, hidden, positions, state, layer)
+                                                              : denseLayer(model, hidden, positions, state, layer);
   }
   hidden = model.norm(hidden, config->hidden, "model.norm", config->epsilon);
   Value head = model.weight(config->tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
                             {config->vocabulary, config->hidden});
-  Value logits =
-      r1::LinearOp::create(builder, model.locationOf("lm_head"), logitsType, hidden, head, Value());
+  Value logits = r1::LinearOp::create(builder, model.locationOf("lm_head"), logitsType, hidden, head, Value());
   func::ReturnOp::create(builder, model.locationOf("model"), ValueRange{logits, state});
   if (model.failed()) {
     return {};

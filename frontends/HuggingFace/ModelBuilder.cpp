@@ -56,8 +56,7 @@ r1::WeightAttr ModelBuilder::source(const Twine &nameTwine, ArrayRef<int64_t> sh
   const TensorEntry &entry = tensor->entry;
   if (ArrayRef<int64_t>(entry.shape) != shape) {
     fail(formatv("{0}: tensor '{1}': expected shape [{2:$[, ]}] by config.json, found [{3:$[, ]}]", tensor->file, name,
-                 llvm::make_range(shape.begin(), shape.end()),
-                 llvm::make_range(entry.shape.begin(), entry.shape.end()))
+                 llvm::make_range(shape.begin(), shape.end()), llvm::make_range(entry.shape.begin(), entry.shape.end()))
              .str());
     return placeholder();
   }
@@ -117,7 +116,8 @@ Value ModelBuilder::weightOf(ArrayRef<Attribute> parts, const Twine &module) {
   }
   for (Attribute part : parts) {
     if (cast<r1::WeightAttr>(part).getType() != first) {
-      fail(formatv("tensors '{0}' and '{1}' must have one type", cast<r1::WeightAttr>(parts.front()).getName().getValue(),
+      fail(formatv("tensors '{0}' and '{1}' must have one type",
+                   cast<r1::WeightAttr>(parts.front()).getName().getValue(),
                    cast<r1::WeightAttr>(part).getName().getValue())
                .str());
     }

@@ -26,7 +26,8 @@ public:
   /// The tensor `name` of `shape`, as an r1.weight.
   mlir::Value weight(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
   /// `names`, all of `shape`, stacked.
-  mlir::Value stackedWeight(llvm::ArrayRef<std::string> names, llvm::ArrayRef<int64_t> shape, const llvm::Twine &module);
+  mlir::Value stackedWeight(llvm::ArrayRef<std::string> names, llvm::ArrayRef<int64_t> shape,
+                            const llvm::Twine &module);
   bool hasTensor(const llvm::Twine &name) const { return checkpoint.find(name.str()) != nullptr; }
   /// The bytes of one tensor, or of rows [firstRow, firstRow + shape[0]) of slice `slice` of a fused [E, rows, columns]
   /// tensor. Null after an error.

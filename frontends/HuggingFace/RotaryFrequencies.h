@@ -12,8 +12,8 @@ struct RotaryFrequencies {
   double scale = 1;
 };
 
-/// Applies the scaling that config.json asks for. Formulas: default theta^(-2i/dim); linear: divided by the factor; YaRN
-/// (Peng et al. 2023) with DeepSeek's mscale; llama3 (three bands of wave lengths).
+/// Applies the scaling that config.json asks for. Formulas: default theta^(-2i/dim); linear: divided by the factor;
+/// YaRN (Peng et al. 2023) with DeepSeek's mscale; llama3 (three bands of wave lengths).
 RotaryFrequencies rotaryFrequencies(const ModelConfig &config, int64_t dim);
 
 /// The factor on scores: 1 / sqrt(headDim), for DeepSeek's YaRN times (0.1 * mscale_all_dim * ln(factor) + 1)^2.

@@ -2,7 +2,6 @@
 // is checked against every rule of the format before a single offset in it is believed.
 #include "frontends/HuggingFace/Safetensors.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,22 +22,44 @@ namespace {
 
 constexpr uint64_t maxHeaderBytes = 100'000'000; // the format's own limit
 constexpr unsigned maxRank = 64;
+constexpr size_t maxNameBytes = 1024;
+// {"":{"dtype":"F4","shape":[],"data_offsets":[0,0]}} without the braces around it.
+constexpr size_t minEntryBytes = 48;
 
 template <typename... Args> llvm::Error headerError(llvm::StringRef file, const char *format, Args &&...args) {
   return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), "%s: %s", file.str().c_str(),
                                  formatv(format, std::forward<Args>(args)...).str().c_str());
 }
 
-/// Bits of one element, or 0 for a type that the format does not know.
-unsigned elementBits(llvm::StringRef dtype) {
-  return llvm::StringSwitch<unsigned>(dtype)
-      .Case("F4", 4)
-      .Cases({"F6_E2M3", "F6_E3M2"}, 6)
-      .Cases({"BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}, 8)
-      .Cases({"I16", "U16", "F16", "BF16"}, 16)
-      .Cases({"I32", "U32", "F32"}, 32)
-      .Cases({"C64", "F64", "I64", "U64"}, 64)
-      .Default(0);
+struct ElementType {
+  llvm::StringLiteral name;
+  unsigned bits;
+};
+
+constexpr ElementType elementTypes[] = {
+    {"BF16", 16},       {"BOOL", 8},    {"C64", 64},    {"F16", 16},    {"F32", 32},        {"F4", 4},
+    {"F64", 64},        {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F8_E4M3", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2", 8},
+    {"F8_E5M2FNUZ", 8}, {"F8_E8M0", 8}, {"I16", 16},    {"I32", 32},    {"I64", 64},        {"I8", 8},
+    {"U16", 16},        {"U32", 32},    {"U64", 64},    {"U8", 8},
+};
+
+const ElementType *findElementType(llvm::StringRef name) {
+  const ElementType *place = llvm::lower_bound(
+      elementTypes, name, [](const ElementType &type, llvm::StringRef name) { return type.name < name; });
+  return place != std::end(elementTypes) && place->name == name ? place : nullptr;
+}
+
+bool hasControlCharacter(llvm::StringRef text) {
+  return llvm::any_of(text,
+                      [](char character) { return static_cast<unsigned char>(character) < 0x20 || character == 0x7f; });
+}
+
+/// A text of the file's, fit for a message.
+std::string inQuotes(llvm::StringRef text) {
+  if (text.size() > 60 || hasControlCharacter(text)) {
+    return formatv("of {0} bytes", text.size()).str();
+  }
+  return ("'" + text + "'").str();
 }
 
 /// Walks the header's JSON event by event. The tree is fixed: an object of tensors, each an object of three known
@@ -50,8 +72,6 @@ public:
   using string_t = nlohmann::json::string_t;
   using binary_t = nlohmann::json::binary_t;
 
-  explicit HeaderReader(llvm::StringRef file) : file(file.str()) {}
-
   bool null() { return unexpected("null"); }
   bool boolean(bool) { return unexpected("a boolean"); }
   bool number_integer(number_integer_t value) { return unexpected(formatv("the negative number {0}", value).str()); }
@@ -61,7 +81,7 @@ public:
   bool binary(binary_t &) { return unexpected("binary data"); }
 
   bool number_unsigned(number_unsigned_t value) {
-    if (inArray && member == "shape") {
+    if (inArray && member == Member::Shape) {
       if (value > static_cast<uint64_t>(INT64_MAX)) {
         return fail(formatv("tensor '{0}': a dimension must be below 2^63, found {1}", tensor.name, value).str());
       }
@@ -71,7 +91,7 @@ public:
       tensor.shape.push_back(static_cast<int64_t>(value));
       return true;
     }
-    if (inArray && member == "data_offsets") {
+    if (inArray && member == Member::DataOffsets) {
       offsets.push_back(value);
       return offsets.size() <= 2 ||
              fail(formatv("tensor '{0}': data_offsets must be two numbers, found more", tensor.name).str());
@@ -83,11 +103,15 @@ public:
     if (inMetadata && depth == 2) {
       return true;
     }
-    if (depth == 2 && !inArray && member == "dtype") {
-      tensor.dtype = value;
+    if (depth == 2 && !inArray && member == Member::Dtype) {
+      const ElementType *type = findElementType(value);
+      if (!type) {
+        return fail(formatv("tensor '{0}': unknown dtype {1}", tensor.name, inQuotes(value)).str());
+      }
+      tensor.dtype = type->name;
       return true;
     }
-    return unexpected(formatv("the string '{0}'", value).str());
+    return unexpected(formatv("the string {0}", inQuotes(value)).str());
   }
 
   bool start_object(std::size_t) {
@@ -95,41 +119,41 @@ public:
       return unexpected("an object");
     }
     ++depth;
-    if (depth == 2) {
-      memberNames.clear();
-      member.clear();
-    }
     return true;
   }
 
   bool key(string_t &name) {
     if (depth == 1) {
-      if (!tensorNames.insert(name).second) {
-        return fail(formatv("the key '{0}' stands twice", name).str());
-      }
-      inMetadata = name == "__metadata__";
-      tensor = TensorEntry();
-      tensor.name = name;
-      offsets.clear();
-      return true;
+      return beginTensor(name);
     }
-    if (!memberNames.insert(name).second) {
-      return fail(formatv("'{0}': the key '{1}' stands twice", tensor.name, name).str());
+    if (inMetadata) {
+      metadataKey = inQuotes(name);
+      return metadataKeys.insert(name).second ||
+             fail(formatv("__metadata__: the key {0} stands twice", metadataKey).str());
     }
-    if (!inMetadata && name != "dtype" && name != "shape" && name != "data_offsets") {
+    member = llvm::StringSwitch<Member>(name)
+                 .Case("dtype", Member::Dtype)
+                 .Case("shape", Member::Shape)
+                 .Case("data_offsets", Member::DataOffsets)
+                 .Default(Member::None);
+    if (member == Member::None) {
       return fail(
-          formatv("tensor '{0}': expected the keys dtype, shape and data_offsets, found '{1}'", tensor.name, name)
+          formatv("tensor '{0}': expected the keys dtype, shape and data_offsets, found {1}", tensor.name, inQuotes(name))
               .str());
     }
-    member = name;
+    bool &isSeen = hasMember[static_cast<int>(member)];
+    if (isSeen) {
+      return fail(formatv("tensor '{0}': the key '{1}' stands twice", tensor.name, name).str());
+    }
+    isSeen = true;
     return true;
   }
 
   bool end_object() {
     if (depth-- == 2 && !inMetadata) {
-      for (const char *name : {"dtype", "shape", "data_offsets"}) {
-        if (!memberNames.contains(name)) {
-          return fail(formatv("tensor '{0}': the key {1} is missing", tensor.name, name).str());
+      for (Member needed : {Member::Dtype, Member::Shape, Member::DataOffsets}) {
+        if (!hasMember[static_cast<int>(needed)]) {
+          return fail(formatv("tensor '{0}': the key {1} is missing", tensor.name, nameOf(needed)).str());
         }
       }
       if (offsets.size() != 2) {
@@ -149,7 +173,7 @@ public:
   }
 
   bool start_array(std::size_t) {
-    if (depth != 2 || inArray || inMetadata || (member != "shape" && member != "data_offsets")) {
+    if (depth != 2 || inArray || inMetadata || (member != Member::Shape && member != Member::DataOffsets)) {
       return unexpected("an array");
     }
     inArray = true;
@@ -161,14 +185,44 @@ public:
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string &token, const nlohmann::detail::exception &error) {
-    return fail(formatv("the header is not valid JSON at its byte {0}: {1}", position, error.what()).str());
+  bool parse_error(std::size_t position, const std::string &, const nlohmann::detail::exception &error) {
+    bool isEncoding = llvm::StringRef(error.what()).contains("UTF-8");
+    return fail(formatv("the header is not valid {0} at its byte {1}", isEncoding ? "UTF-8" : "JSON", position).str());
   }
 
   std::string message;
   std::vector<TensorEntry> tensors;
 
 private:
+  enum class Member { None, Dtype, Shape, DataOffsets };
+
+  static const char *nameOf(Member member) {
+    const char *names[] = {"a member", "dtype", "shape", "data_offsets"};
+    return names[static_cast<int>(member)];
+  }
+
+  bool beginTensor(const std::string &name) {
+    inMetadata = name == "__metadata__";
+    if (inMetadata) {
+      bool isFirst = !hasMetadata;
+      hasMetadata = true;
+      tensor.name = name;
+      return isFirst || fail("the key '__metadata__' stands twice");
+    }
+    // Names end up in messages, listings and manifests: none may speak to a terminal, or fill it.
+    if (name.size() > maxNameBytes || hasControlCharacter(name)) {
+      return fail(formatv("tensor {0}: a name must be at most {1} bytes without control characters", tensors.size(),
+                          maxNameBytes)
+                      .str());
+    }
+    tensor = TensorEntry();
+    tensor.name = name;
+    offsets.clear();
+    std::fill(std::begin(hasMember), std::end(hasMember), false);
+    member = Member::None;
+    return true;
+  }
+
   bool fail(std::string text) {
     message = std::move(text);
     return false;
@@ -182,28 +236,25 @@ private:
       return fail(formatv("'{0}': expected an object, found {1}", tensor.name, found).str());
     }
     if (inMetadata) {
-      return fail(formatv("__metadata__: expected a string for '{0}', found {1}", member, found).str());
+      return fail(formatv("__metadata__: expected a string for {0}, found {1}", metadataKey, found).str());
     }
-    return fail(formatv("tensor '{0}': unexpected value of {1}: {2}", tensor.name, member, found).str());
+    return fail(formatv("tensor '{0}': unexpected value of {1}: {2}", tensor.name, nameOf(member), found).str());
   }
 
-  std::string file;
   int depth = 0;
   bool inArray = false;
   bool inMetadata = false;
-  std::string member;
+  bool hasMetadata = false;
+  Member member = Member::None;
+  bool hasMember[4] = {};
   TensorEntry tensor;
   llvm::SmallVector<uint64_t, 2> offsets;
-  llvm::StringSet<> tensorNames;
-  llvm::StringSet<> memberNames;
+  std::string metadataKey; ///< Quoted.
+  llvm::StringSet<> metadataKeys;
 };
 
 llvm::Error checkSize(const TensorEntry &tensor, llvm::StringRef file) {
-  unsigned bits = elementBits(tensor.dtype);
-  if (bits == 0) {
-    return headerError(file, "tensor '{0}': unknown dtype '{1}'", tensor.name, tensor.dtype);
-  }
-  uint64_t total = bits;
+  uint64_t total = findElementType(tensor.dtype)->bits;
   for (int64_t size : tensor.shape) {
     if (__builtin_mul_overflow(total, static_cast<uint64_t>(size), &total)) {
       return headerError(file, "tensor '{0}': the number of bits in shape [{1:$[, ]}] does not fit 64 bits",
@@ -221,6 +272,16 @@ llvm::Error checkSize(const TensorEntry &tensor, llvm::StringRef file) {
   return llvm::Error::success();
 }
 
+/// The name that two of `tensors` have, if there is one.
+const std::string *findDuplicate(const std::vector<TensorEntry> &tensors) {
+  std::vector<uint32_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), 0);
+  llvm::sort(order, [&](uint32_t a, uint32_t b) { return tensors[a].name < tensors[b].name; });
+  auto place = std::adjacent_find(order.begin(), order.end(),
+                                  [&](uint32_t a, uint32_t b) { return tensors[a].name == tensors[b].name; });
+  return place == order.end() ? nullptr : &tensors[*place].name;
+}
+
 } // namespace
 
 llvm::Expected<std::vector<TensorEntry>> parseSafetensorsHeader(llvm::StringRef header, uint64_t fileSize,
@@ -233,11 +294,20 @@ llvm::Expected<std::vector<TensorEntry>> parseSafetensorsHeader(llvm::StringRef 
     return headerError(file, "the header must begin with '{{', found {0}",
                        header.empty() ? std::string("nothing") : formatv("byte {0}", +uint8_t(header[0])).str());
   }
-  HeaderReader reader(file);
+  // The parser takes a zero byte for the end of the text, whatever stands behind it.
+  if (size_t zero = header.find('\0'); zero != llvm::StringRef::npos) {
+    return headerError(file, "the header is not valid JSON at its byte {0}: a zero byte", zero + 1);
+  }
+  HeaderReader reader;
+  // Untouched pages cost nothing, growing would hold all entries twice.
+  reader.tensors.reserve(header.size() / minEntryBytes + 1);
   if (!nlohmann::json::sax_parse(header.begin(), header.end(), &reader)) {
     return headerError(file, "{0}", reader.message);
   }
   std::vector<TensorEntry> tensors = std::move(reader.tensors);
+  if (const std::string *name = findDuplicate(tensors)) {
+    return headerError(file, "the key '{0}' stands twice", *name);
+  }
   llvm::sort(tensors, [](const TensorEntry &a, const TensorEntry &b) {
     return std::tie(a.offset, a.size, a.name) < std::tie(b.offset, b.size, b.name);
   });
@@ -248,12 +318,13 @@ llvm::Expected<std::vector<TensorEntry>> parseSafetensorsHeader(llvm::StringRef 
       return std::move(error);
     }
     if (tensor.offset != expected) {
-      return headerError(file, "tensor '{0}': its data must begin at byte {1}, where the tensor before it ends; found {2}",
+      return headerError(file,
+                         "tensor '{0}': its data must begin at byte {1}, where the tensor before it ends; found {2}",
                          tensor.name, expected, tensor.offset);
     }
     if (tensor.size > dataSize - expected) {
       return headerError(file, "tensor '{0}': its data ends at byte {1}, the file's data at byte {2}", tensor.name,
-                         formatv("{0}", expected + tensor.size), dataSize);
+                         expected + tensor.size, dataSize);
     }
     expected += tensor.size;
     tensor.offset += dataStart;

@@ -1,0 +1,62 @@
+#ifndef COMPILER_CONVERSION_PASSES
+#define COMPILER_CONVERSION_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
+  let summary = "Turns the model into one step of a CPU's host program: kernels on buffers, weights as recipes.";
+  let description = [{
+    Reads `@forward` of an r1 module and writes an `exec.program @forward` of kernel operations for any batch within the
+    limits, with an `exec.weight` for everything that they read from the checkpoint. What is decided here:
+
+    - *Buffers.* The hidden state is one f32 buffer. A linear map or the experts whose only use is an `r1.add` add to it
+      in place, so no sum is a kernel.
+    - *Fusion.* Linear maps of one input are one product over stacked panels, whose consumers look at its columns. Gate,
+      up and `r1.swiglu` are one product. The final norm is computed only for tokens whose logits are wanted.
+    - *Attention.* Latent attention is absorbed in every step: `expand` is split into one matrix per head for the query
+      and one for the value, and the cache keeps latents only. One table of rotations serves all layers.
+    - *Precision.* bf16 and f8 weights are multiplied in bf16 on targets that have such products, f32 and f16 weights in
+      f32; the router is always computed in f32. An activation is stored as bf16 where only bf16 products read it.
+      f8 weights keep their bytes if their blocks fit the panels. `precision=f32` computes and caches in f32 throughout.
+
+    ```mlir
+    func.func @forward(%tokens: tensor<?xi32>, ...) -> ... {
+      %hidden = r1.embedding %tokens, %table : ...
+      %normed = r1.rms_norm %hidden, %scale {epsilon = 1.0e-06} : ...
+      %gate = r1.linear %normed, %gate_weight : ...
+      %up = r1.linear %normed, %up_weight : ...
+      %inner = r1.swiglu %gate, %up : tensor<?x128xf32>
+      %down = r1.linear %inner, %down_weight : ...
+      %sum = r1.add %hidden, %down : tensor<?x64xf32>
+      ...
+    ```
+    becomes
+    ```mlir
+    exec.weight @mlp.gate_proj.weight <kind = panels, sources = [#gate, #up], packing = #packing> bytes 32768
+    exec.program @forward {
+      %tokens = exec.input token_ids : memref<?xi32>
+      %hidden = exec.alloc rows <tokens> : memref<?x64xf32>
+      kernel.embed %tokens, %table to %hidden : ...
+      %normed = exec.alloc rows <tokens> : memref<?x64xbf16>
+      kernel.rms_norm %hidden, %scale to %normed {epsilon = 1.0e-06} : ...
+      %inner = exec.alloc rows <tokens> : memref<?x128xbf16>
+      kernel.gemm %normed, %gate_up to %inner {activation = #kernel<activation swiglu>, ...} : ...
+      kernel.gemm %inner, %down to %hidden {accumulate, ...} : ...
+      ...
+    ```
+
+    The module gets the attributes that the exec dialect describes. `@next_token`, if there is one, is dropped with a
+    remark: no program runs it yet. Whatever r1 says that this conversion does not know is an error.
+  }];
+  let dependentDialects = ["::elah::exec::ExecDialect", "::elah::kernel::KernelDialect"];
+  let options = [
+    Option<"cpu", "cpu", "std::string", "\"host\"", "The processor to compile for.">,
+    Option<"maxContext", "max-context", "int64_t", "0", "Tokens of one sequence; 0 is what the model was made for.">,
+    Option<"maxSequences", "max-sequences", "int64_t", "8", "Sequences in one step.">,
+    Option<"maxTokens", "max-tokens", "int64_t", "512", "Tokens in one step.">,
+    Option<"pageTokens", "page-tokens", "int64_t", "64", "Tokens in one page of the KV cache.">,
+    Option<"precision", "precision", "std::string", "\"auto\"", "auto, or f32 to compute and cache in f32 throughout.">
+  ];
+}
+
+#endif

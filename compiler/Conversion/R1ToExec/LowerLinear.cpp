@@ -1,0 +1,289 @@
+// Embedding, norms, linear maps and the sums between them. The hidden state of a decoder is a chain
+// of sums; here it is one buffer, to which the last product of each block adds.
+#include "compiler/Conversion/R1ToExec/Lowerings.h"
+#include "mlir/IR/Diagnostics.h"
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+int64_t widthOf(Value value) { return cast<RankedTensorType>(value.getType()).getDimSize(1); }
+
+/// The one part of a vector or matrix weight.
+FailureOr<r1::WeightAttr> singleOf(Operation *user, Value weight) {
+  FailureOr<SmallVector<r1::WeightAttr>> parts = matricesOf(user, weight);
+  if (failed(parts)) {
+    return failure();
+  }
+  if (parts->size() != 1) {
+    return user->emitOpError() << "expected a weight of one part, found " << parts->size();
+  }
+  return parts->front();
+}
+
+/// A linear map's matrix and bias.
+struct LinearWeights {
+  r1::WeightAttr matrix, bias;
+};
+
+FailureOr<LinearWeights> weightsOf(r1::LinearOp op) {
+  FailureOr<r1::WeightAttr> matrix = singleOf(op, op.getWeight());
+  if (failed(matrix)) {
+    return failure();
+  }
+  LinearWeights weights{*matrix, {}};
+  if (op.getBias()) {
+    FailureOr<r1::WeightAttr> bias = singleOf(op, op.getBias());
+    if (failed(bias)) {
+      return failure();
+    }
+    weights.bias = *bias;
+  }
+  return weights;
+}
+
+/// Computes linear maps that are wanted side by side, in one product where their formats allow it.
+LogicalResult lowerSiblings(MutableArrayRef<r1::LinearOp> siblings, ProgramBuilder &program) {
+  int64_t width = 0;
+  for (r1::LinearOp sibling : siblings) {
+    width += widthOf(sibling.getResult());
+  }
+  Location loc = siblings.front().getLoc();
+  Value buffer = program.alloc(loc, program.tokens(), width, program.builder.getF32Type());
+  int64_t column = 0;
+  for (size_t begin = 0, end; begin < siblings.size(); begin = end) {
+    r1::LinearOp first = siblings[begin];
+    kernel::Compute compute = program.precision.computeOf(first);
+    SmallVector<r1::WeightAttr> matrices, biases;
+    int64_t firstColumn = column;
+    for (end = begin; end < siblings.size(); ++end) {
+      r1::LinearOp next = siblings[end];
+      FailureOr<LinearWeights> weights = weightsOf(next);
+      if (failed(weights)) {
+        return failure();
+      }
+      if (end > begin &&
+          (program.precision.computeOf(next) != compute || static_cast<bool>(weights->bias) == biases.empty() ||
+           !program.weights.canStack(matrices, weights->matrix))) {
+        break;
+      }
+      matrices.push_back(weights->matrix);
+      if (weights->bias) {
+        biases.push_back(weights->bias);
+      }
+      column += widthOf(next.getResult());
+    }
+    Value output = program.columns(first.getLoc(), buffer, firstColumn, column - firstColumn);
+    program.gemm(first.getLoc(), program.as(compute, first.getInput()), matrices, biases, output);
+  }
+  column = 0;
+  for (r1::LinearOp sibling : siblings) {
+    int64_t count = widthOf(sibling.getResult());
+    program.bind(sibling.getResult(), program.columns(sibling.getLoc(), buffer, column, count));
+    column += count;
+  }
+  return success();
+}
+
+} // namespace
+
+LogicalResult lower(r1::EmbeddingOp op, ProgramBuilder &program) {
+  if (op.getTokens() != program.state.tokens) {
+    return op.emitOpError() << "expected the function's tokens";
+  }
+  FailureOr<r1::WeightAttr> table = singleOf(op, op.getTable());
+  if (failed(table)) {
+    return failure();
+  }
+  RankedTensorType type = table->getType();
+  if (isa<Float8E4M3FNType>(type.getElementType())) {
+    return op.emitOpError() << "expected a table of f32, bf16 or f16, found " << type.getElementType();
+  }
+  Value hidden = program.alloc(op.getLoc(), program.tokens(), type.getDimSize(1), program.builder.getF32Type());
+  kernel::EmbedOp::create(program.builder, op.getLoc(), program.input(exec::Input::TokenIds),
+                          program.weights.table(op.getLoc(), *table), hidden);
+  program.bind(op.getResult(), hidden);
+  program.countBytes(type.getDimSize(1) * type.getElementTypeBitWidth() / 8);
+  return success();
+}
+
+LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program) {
+  FailureOr<r1::WeightAttr> scale = singleOf(op, op.getWeight());
+  if (failed(scale)) {
+    return failure();
+  }
+  // Which of the four results is read: of all tokens or of those whose logits are wanted, in bf16
+  // or in f32.
+  bool isRead[2][2] = {};
+  for (OpOperand &use : op.getResult().getUses()) {
+    auto linear = dyn_cast<r1::LinearOp>(use.getOwner());
+    bool ofLogits = linear && roleOf(linear) == LinearRole::Logits;
+    isRead[ofLogits][program.precision.computeOf(use) == kernel::Compute::BF16] = true;
+  }
+  int64_t width = widthOf(op.getResult());
+  for (bool ofLogits : {false, true}) {
+    for (bool isBF16 : {false, true}) {
+      if (!isRead[ofLogits][isBF16]) {
+        continue;
+      }
+      Type element = program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32);
+      exec::ExtentAttr extent = ofLogits ? program.logitRows() : program.tokens();
+      Value output = program.alloc(op.getLoc(), extent, width, element);
+      Value rows = ofLogits ? program.input(exec::Input::LogitTokens) : Value();
+      kernel::RmsNormOp::create(program.builder, op.getLoc(), program.f32(op.getInput()),
+                                program.weights.vector(op.getLoc(), *scale), rows, output, op.getEpsilon());
+      if (ofLogits) {
+        program.bindLogitRows(op.getResult(), output);
+      } else {
+        program.bind(op.getResult(), output);
+      }
+    }
+  }
+  program.countBytes(width * 4);
+  return success();
+}
+
+LogicalResult lower(r1::LinearOp op, ProgramBuilder &program) {
+  LinearRole role = roleOf(op);
+  switch (role) {
+  case LinearRole::Residual:
+    program.terms[op.getResult()].push_back(op);
+    return success();
+  case LinearRole::GateOrUp:
+    return success(); // The swiglu computes both.
+  case LinearRole::RouterLogits:
+    return lowerSiblings(op, program);
+  case LinearRole::Logits: {
+    kernel::Compute compute = program.precision.computeOf(op);
+    Value input = program.logitRowsOf(op.getInput(), compute);
+    if (!input) {
+      return op.emitOpError() << "expected logits of an r1.rms_norm, found an input from "
+                              << (op.getInput().getDefiningOp()
+                                      ? op.getInput().getDefiningOp()->getName().getStringRef()
+                                      : StringRef("an argument"));
+    }
+    FailureOr<LinearWeights> weights = weightsOf(op);
+    if (failed(weights)) {
+      return failure();
+    }
+    Value logits =
+        program.alloc(op.getLoc(), program.logitRows(), widthOf(op.getResult()), program.builder.getF32Type());
+    SmallVector<r1::WeightAttr> bias;
+    if (weights->bias) {
+      bias.push_back(weights->bias);
+    }
+    program.gemm(op.getLoc(), input, weights->matrix, bias, logits);
+    program.bindLogitRows(op.getResult(), logits);
+    return success();
+  }
+  case LinearRole::Plain:
+    break;
+  }
+  if (program.isBound(op.getResult())) {
+    return success(); // Computed with an earlier sibling.
+  }
+  SmallVector<r1::LinearOp> siblings;
+  for (Operation *user : op.getInput().getUsers()) {
+    auto sibling = dyn_cast<r1::LinearOp>(user);
+    if (sibling && !sibling.use_empty() && roleOf(sibling) == LinearRole::Plain &&
+        sibling.getInput() == op.getInput()) {
+      siblings.push_back(sibling);
+    }
+  }
+  llvm::sort(siblings, [](r1::LinearOp a, r1::LinearOp b) { return a->isBeforeInBlock(b); });
+  return lowerSiblings(siblings, program);
+}
+
+LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program) {
+  auto gate = op.getGate().getDefiningOp<r1::LinearOp>(), up = op.getUp().getDefiningOp<r1::LinearOp>();
+  bool isPair = gate && up && gate != up && gate.getInput() == up.getInput() && roleOf(gate) == LinearRole::GateOrUp &&
+                roleOf(up) == LinearRole::GateOrUp &&
+                static_cast<bool>(gate.getBias()) == static_cast<bool>(up.getBias());
+  if (!isPair) {
+    return op.emitOpError() << "expected gate and up to be linear maps of one input, used only here and both with a "
+                               "bias or both without";
+  }
+  FailureOr<LinearWeights> gateWeights = weightsOf(gate), upWeights = weightsOf(up);
+  if (failed(gateWeights) || failed(upWeights)) {
+    return failure();
+  }
+  SmallVector<r1::WeightAttr> bias;
+  if (gateWeights->bias) {
+    bias = {gateWeights->bias, upWeights->bias};
+  }
+  bool isBF16 = program.precision.isStoredAsBF16(op.getResult());
+  Value output = program.alloc(op.getLoc(), program.tokens(), widthOf(op.getResult()),
+                               program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32));
+  program.gemm(gate.getLoc(), program.as(program.precision.computeOf(gate), gate.getInput()),
+               {gateWeights->matrix, upWeights->matrix}, bias, output, kernel::Activation::Swiglu);
+  program.bind(op.getResult(), output);
+  return success();
+}
+
+LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
+  SmallVector<Operation *> terms;
+  Value residual;
+  for (Value operand : op->getOperands()) {
+    auto waiting = program.terms.find(operand);
+    if (waiting != program.terms.end()) {
+      terms.append(waiting->second);
+    } else if (residual) {
+      return op.emitOpError() << "expected the result of a linear map or of experts, used only here, as one operand";
+    } else {
+      residual = operand;
+    }
+  }
+  // A sum of terms that is itself a term: the routed and the shared experts.
+  Operation *user = op.getResult().hasOneUse() ? *op.getResult().getUsers().begin() : nullptr;
+  if (!residual && isa_and_nonnull<r1::AddOp>(user)) {
+    program.terms[op.getResult()] = terms;
+    return success();
+  }
+  Value buffer;
+  if (residual) {
+    for (Operation *reader : residual.getUsers()) {
+      if (reader != op && (op->isBeforeInBlock(reader) || llvm::is_contained(terms, reader))) {
+        InFlightDiagnostic error = op.emitOpError()
+                                   << "expected this sum to be the last to read the residual that it adds to";
+        error.attachNote(reader->getLoc()) << "also read here";
+        return failure();
+      }
+    }
+    buffer = program.f32(residual);
+  } else {
+    // A product sets what the others add to.
+    auto isLinear = llvm::IsaPred<r1::LinearOp>;
+    auto first = llvm::find_if(terms, isLinear);
+    if (first == terms.end()) {
+      return op.emitOpError() << "expected a residual or a linear map as one operand";
+    }
+    std::rotate(terms.begin(), first, first + 1);
+    buffer = program.alloc(op.getLoc(), program.tokens(), widthOf(op.getResult()), program.builder.getF32Type());
+  }
+  bool accumulates = static_cast<bool>(residual);
+  for (Operation *term : terms) {
+    if (auto experts = dyn_cast<r1::ExpertsOp>(term)) {
+      if (failed(addExperts(experts, buffer, program))) {
+        return failure();
+      }
+      continue;
+    }
+    auto linear = cast<r1::LinearOp>(term);
+    FailureOr<LinearWeights> weights = weightsOf(linear);
+    if (failed(weights)) {
+      return failure();
+    }
+    SmallVector<r1::WeightAttr> bias;
+    if (weights->bias) {
+      bias.push_back(weights->bias);
+    }
+    Value input = program.as(program.precision.computeOf(linear), linear.getInput());
+    program.gemm(linear.getLoc(), input, weights->matrix, bias, buffer, kernel::Activation::None, accumulates);
+    accumulates = true;
+  }
+  program.bind(op.getResult(), buffer);
+  return success();
+}
+
+} // namespace elah

@@ -1,0 +1,32 @@
+// What each r1 operation becomes. Every function adds to the program, or emits an error at the
+// operation and fails.
+#ifndef COMPILER_CONVERSION_R1TOEXEC_LOWERINGS_H
+#define COMPILER_CONVERSION_R1TOEXEC_LOWERINGS_H
+
+#include "compiler/Conversion/R1ToExec/ProgramBuilder.h"
+
+namespace elah {
+
+//===--- LowerLinear.cpp ---===//
+mlir::LogicalResult lower(r1::EmbeddingOp op, ProgramBuilder &program);
+mlir::LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program);
+/// Linear maps of one input become one product where the first of them stands.
+mlir::LogicalResult lower(r1::LinearOp op, ProgramBuilder &program);
+mlir::LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program);
+/// Adds the terms that have waited for this sum to the residual, in place.
+mlir::LogicalResult lower(r1::AddOp op, ProgramBuilder &program);
+
+//===--- LowerAttention.cpp ---===//
+mlir::LogicalResult lower(r1::AttentionOp op, ProgramBuilder &program);
+mlir::LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program);
+
+//===--- LowerExperts.cpp ---===//
+mlir::LogicalResult lower(r1::RouteOp op, ProgramBuilder &program);
+/// The experts wait for the sum that reads them.
+mlir::LogicalResult lower(r1::ExpertsOp op, ProgramBuilder &program);
+/// Adds the experts' weighted sum to `residual`.
+mlir::LogicalResult addExperts(r1::ExpertsOp op, mlir::Value residual, ProgramBuilder &program);
+
+} // namespace elah
+
+#endif

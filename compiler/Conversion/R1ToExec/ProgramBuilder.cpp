@@ -1,0 +1,120 @@
+// Bookkeeping of the conversion: buffers, and what holds which value of the model.
+#include "compiler/Conversion/R1ToExec/ProgramBuilder.h"
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+unsigned bitWidth(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementTypeBitWidth(); }
+
+kernel::Compute computeFor(Value input) {
+  return cast<MemRefType>(input.getType()).getElementType().isBF16() ? kernel::Compute::BF16 : kernel::Compute::F32;
+}
+
+} // namespace
+
+ProgramBuilder::ProgramBuilder(exec::ProgramOp program, StepState state, const CpuTarget &target,
+                               const Precision &precision, Type cacheElement, int64_t pageTokens)
+    : builder(OpBuilder::atBlockEnd(&program.getBody().front())), state(state), precision(precision),
+      cacheElement(cacheElement), pageTokens(pageTokens),
+      weights(program->getParentOfType<ModuleOp>(), builder, target) {}
+
+exec::ExtentAttr ProgramBuilder::tokens(int64_t factor) const {
+  return exec::ExtentAttr::get(builder.getContext(), exec::Dim::Tokens).times(factor);
+}
+
+exec::ExtentAttr ProgramBuilder::logitRows() const {
+  return exec::ExtentAttr::get(builder.getContext(), exec::Dim::LogitRows);
+}
+
+Value ProgramBuilder::alloc(Location loc, exec::ExtentAttr rows, int64_t columns, Type element) {
+  bool isStatic = rows.getCoefficients().empty();
+  SmallVector<int64_t> shape = {isStatic ? rows.getConstant() : ShapedType::kDynamic};
+  if (columns > 0) {
+    shape.push_back(columns);
+  }
+  return exec::AllocOp::create(builder, loc, MemRefType::get(shape, element), rows, IntegerAttr());
+}
+
+Value ProgramBuilder::columns(Location loc, Value buffer, int64_t first, int64_t count) {
+  if (first == 0 && cast<MemRefType>(buffer.getType()).getDimSize(1) == count) {
+    return buffer;
+  }
+  if (auto view = buffer.getDefiningOp<exec::ViewOp>()) {
+    return columns(loc, view.getSource(), static_cast<int64_t>(view.getColumn()) + first, count);
+  }
+  return exec::ViewOp::create(builder, loc, buffer, first, count);
+}
+
+Value ProgramBuilder::input(exec::Input input) {
+  Value &buffer = inputs[input];
+  if (!buffer) {
+    auto type = MemRefType::get({ShapedType::kDynamic}, builder.getI32Type());
+    buffer = exec::InputOp::create(builder, builder.getUnknownLoc(), type, input);
+  }
+  return buffer;
+}
+
+Value ProgramBuilder::cache(Location loc, int64_t pool, int64_t layer, int64_t width) {
+  auto type = MemRefType::get({ShapedType::kDynamic, width}, cacheElement);
+  return exec::CacheOp::create(builder, loc, type, pool, layer);
+}
+
+Value ProgramBuilder::ropeTable(Location loc, r1::RopeAttr rope) {
+  Value &table = tables[rope];
+  if (!table) {
+    table = alloc(loc, tokens(), rope.getDim(), builder.getF32Type());
+    kernel::RopeTableOp::create(builder, loc, input(exec::Input::Positions), table, rope);
+  }
+  return table;
+}
+
+void ProgramBuilder::bind(Value activation, Value buffer) { bound[{activation, bitWidth(buffer)}] = buffer; }
+
+void ProgramBuilder::bindLogitRows(Value activation, Value buffer) {
+  boundLogitRows[{activation, bitWidth(buffer)}] = buffer;
+}
+
+bool ProgramBuilder::isBound(Value activation) const {
+  return bound.contains({activation, 32}) || bound.contains({activation, 16});
+}
+
+Value ProgramBuilder::f32(Value activation) const { return as(kernel::Compute::F32, activation); }
+
+Value ProgramBuilder::as(kernel::Compute compute, Value activation) const {
+  Value buffer = bound.lookup({activation, compute == kernel::Compute::BF16 ? 16 : 32});
+  assert(buffer && "whoever makes a value asks Precision in which types it is read");
+  return buffer;
+}
+
+Value ProgramBuilder::logitRowsOf(Value activation, kernel::Compute compute) const {
+  return boundLogitRows.lookup({activation, compute == kernel::Compute::BF16 ? 16 : 32});
+}
+
+Type ProgramBuilder::elementOf(kernel::Compute compute) {
+  return compute == kernel::Compute::BF16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
+}
+
+void ProgramBuilder::gemm(Location loc, Value input, ArrayRef<r1::WeightAttr> matrices, ArrayRef<r1::WeightAttr> bias,
+                          Value output, kernel::Activation activation, bool accumulate) {
+  kernel::Compute compute = computeFor(input);
+  PackedWeight weight = weights.panels(loc, matrices, /*batch=*/1, compute, activation == kernel::Activation::Swiglu);
+  count(weight, 1);
+  Value biasVector;
+  if (!bias.empty()) {
+    biasVector = weights.vector(loc, bias);
+    countBytes(weight.packing.getN() * 4);
+  }
+  kernel::GemmOp::create(builder, loc, input, weight.bytes, weight.scales, biasVector, output, weight.packing, compute,
+                         activation, accumulate);
+}
+
+void ProgramBuilder::count(const PackedWeight &weight, int64_t share) {
+  kernel::PackingAttr packing = weight.packing;
+  int64_t scaleBytes = packing.isScaled() ? packing.getScaleCount() / packing.getBatch() * 4 : 0;
+  activeBytes += share * (packing.getMatrixBytes() + scaleBytes);
+  flops += share * 2 * packing.getN() * packing.getK();
+}
+
+} // namespace elah

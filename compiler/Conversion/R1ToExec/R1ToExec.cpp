@@ -1,0 +1,157 @@
+// From what a model means to what a CPU does in one step. The function is read once, from top to
+// bottom; each operation becomes kernels on buffers, or waits for the operation that it is fused
+// with. Two things are known beforehand: in what a product is computed (Precision) and what reads a
+// value, so that it is written in the type and for the tokens wanted.
+#include "compiler/Conversion/Passes.h"
+#include "compiler/Conversion/R1ToExec/Lowerings.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace elah {
+
+#define GEN_PASS_DEF_CONVERTR1TOEXEC
+#include "compiler/Conversion/Passes.h.inc"
+
+namespace {
+
+/// The function @forward(tokens, positions, cache) -> (logits, cache) with one block.
+FailureOr<func::FuncOp> findForward(ModuleOp module) {
+  auto forward = module.lookupSymbol<func::FuncOp>("forward");
+  if (!forward) {
+    return module.emitError() << "expected a function @forward";
+  }
+  FunctionType type = forward.getFunctionType();
+  bool fits = type.getNumInputs() == 3 && type.getNumResults() == 2 && isa<r1::CacheType>(type.getInput(2)) &&
+              type.getInput(2) == type.getResult(1) && isa<RankedTensorType>(type.getResult(0)) &&
+              llvm::hasSingleElement(forward.getBody());
+  if (!fits) {
+    return forward.emitError() << "expected @forward(tokens, positions, cache) -> (logits, cache) "
+                                  "with one block, found "
+                               << type;
+  }
+  return forward;
+}
+
+LogicalResult lowerOperation(Operation &op, ProgramBuilder &program) {
+  return TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case<r1::AddOp, r1::AttentionOp, r1::EmbeddingOp, r1::ExpertsOp, r1::LatentAttentionOp, r1::LinearOp,
+            r1::RmsNormOp, r1::RouteOp, r1::SwigluOp>([&](auto known) { return lower(known, program); })
+      .Case([](r1::WeightOp) { return success(); }) // Its users name it in their recipes.
+      .Case([&](func::ReturnOp result) -> LogicalResult {
+        Value logits = program.logitRowsOf(result.getOperand(0), kernel::Compute::F32);
+        if (!logits) {
+          return result.emitOpError() << "expected logits that are a linear map of a norm, used only here";
+        }
+        if (result.getOperand(1) != program.state.cache) {
+          return result.emitOpError() << "expected the cache in its latest state";
+        }
+        exec::ReturnOp::create(program.builder, result.getLoc(), logits);
+        return success();
+      })
+      .Default([](Operation *unknown) { return unknown->emitOpError() << "has no kernel: expected composites of r1"; });
+}
+
+struct ConvertR1ToExec : impl::ConvertR1ToExecBase<ConvertR1ToExec> {
+  using ConvertR1ToExecBase::ConvertR1ToExecBase;
+
+  void runOnOperation() override {
+    if (failed(convert(getOperation()))) {
+      signalPassFailure();
+    }
+  }
+
+private:
+  LogicalResult checkOptions(ModuleOp module) {
+    for (auto [name, value] : {std::pair<StringRef, int64_t>{"max-sequences", maxSequences},
+                               {"max-tokens", maxTokens},
+                               {"page-tokens", pageTokens}}) {
+      if (value < 1) {
+        return module.emitError() << name << " must be positive, found " << value;
+      }
+    }
+    if (precision != "auto" && precision != "f32") {
+      return module.emitError() << "precision must be auto or f32, found '" << precision << "'";
+    }
+    auto modelContext = module->getAttrOfType<IntegerAttr>("r1.max_context");
+    if (!modelContext) {
+      return module.emitError() << "expected the attribute r1.max_context";
+    }
+    if (maxContext < 0 || maxContext > modelContext.getInt()) {
+      return module.emitError() << "max-context must be at most the model's " << modelContext.getInt() << ", found "
+                                << maxContext;
+    }
+    return success();
+  }
+
+  LogicalResult convert(ModuleOp module) {
+    llvm::Expected<CpuTarget> target = lookupCpuTarget(cpu);
+    if (!target) {
+      return module.emitError() << llvm::toString(target.takeError());
+    }
+    if (failed(checkOptions(module))) {
+      return failure();
+    }
+    FailureOr<func::FuncOp> found = findForward(module);
+    if (failed(found)) {
+      return failure();
+    }
+    func::FuncOp forward = *found;
+    if (auto nextToken = module.lookupSymbol<func::FuncOp>("next_token")) {
+      nextToken.emitRemark() << "multi-token prediction is left out: no program runs @next_token yet";
+      nextToken.erase();
+    }
+
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    auto program = exec::ProgramOp::create(builder, forward.getLoc(), "forward", ArrayAttr());
+    program.getBody().emplaceBlock();
+    Precision rules(*target, precision == "f32");
+    Type cacheElement = cacheElementOf(forward, rules, builder);
+    Block &body = forward.getBody().front();
+    ProgramBuilder lowering(program, {body.getArgument(0), body.getArgument(1), body.getArgument(2)}, *target, rules,
+                            cacheElement, pageTokens);
+    for (Operation &op : body) {
+      bool isUnused = op.getNumResults() > 0 && op.use_empty();
+      if (!isUnused && failed(lowerOperation(op, lowering))) {
+        return failure();
+      }
+    }
+    eraseUnread(program);
+    describe(module, cast<r1::CacheType>(body.getArgument(2).getType()), lowering, builder);
+    forward.erase();
+    return success();
+  }
+
+  static Type cacheElementOf(func::FuncOp forward, const Precision &rules, OpBuilder &builder) {
+    bool isF32 = llvm::any_of(forward.getOps<r1::LinearOp>(), [&](r1::LinearOp linear) {
+      return roleOf(linear) != LinearRole::RouterLogits && rules.wantsF32Cache(linear.getWeight());
+    });
+    return isF32 ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
+  }
+
+  /// Views that nothing reads: query, key and value are read as one.
+  static void eraseUnread(exec::ProgramOp program) {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(program.getBody().front()))) {
+      if (isOpTriviallyDead(&op)) {
+        op.erase();
+      }
+    }
+  }
+
+  void describe(ModuleOp module, r1::CacheType cache, const ProgramBuilder &lowering, OpBuilder &builder) {
+    int64_t context = maxContext ? maxContext : module->getAttrOfType<IntegerAttr>("r1.max_context").getInt();
+    module->setAttr("exec.limits", builder.getDenseI64ArrayAttr({context, maxSequences, maxTokens}));
+    int64_t elementBytes = lowering.cacheElement.getIntOrFloatBitWidth() / 8;
+    SmallVector<int64_t> layout = {cache.getLayers(), pageTokens, cache.getKeyWidth() * elementBytes};
+    if (cache.getKind() == r1::CacheKind::KeyValue) {
+      layout.push_back(cache.getValueWidth() * elementBytes);
+    }
+    module->setAttr("exec.cache", builder.getDenseI64ArrayAttr(layout));
+    module->setAttr("exec.active_weight_bytes", builder.getI64IntegerAttr(lowering.activeBytes));
+    module->setAttr("exec.flops_per_token", builder.getI64IntegerAttr(lowering.flops));
+  }
+};
+
+} // namespace
+} // namespace elah
