@@ -1,10 +1,11 @@
-// The C API: handles around the C++ inside, failures turned into codes and a sentence for the thread that asked.
+// The C API: handles around the C++ inside, failures turned into codes and a sentence for the
+// thread that asked.
 #include "src/artifact.h"
+#include "src/describe.h"
 #include "src/generate.h"
 #include "src/sampling.h"
 #include "src/session.h"
 #include "src/tokenizer/chat.h"
-#include "src/tokenizer/json.h"
 #include "src/tokenizer/tokenizer.h"
 #include <cstring>
 #include <fcntl.h>
@@ -54,7 +55,8 @@ elah_code giveString(const std::string &text, char **out) {
 Result<std::string> readFile(const char *path) {
   int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path, std::strerror(errno));
+    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path,
+                   std::strerror(errno));
   }
   std::string text;
   char buffer[1 << 16];
@@ -78,23 +80,6 @@ elah_code openTokenizer(std::string_view json, elah_tokenizer **out) {
   return ELAH_OK;
 }
 
-uint64_t cacheBytesPerToken(const proto::Manifest &manifest) {
-  uint64_t bytes = 0;
-  for (uint32_t rowBytes : manifest.cache().pool_row_bytes()) {
-    bytes += uint64_t(rowBytes) * manifest.cache().layers();
-  }
-  return bytes;
-}
-
-bool computesInBF16(const proto::Manifest &manifest) {
-  for (const std::string &feature : manifest.cpu_features()) {
-    if (feature == "avx512_bf16") {
-      return true;
-    }
-  }
-  return false;
-}
-
 } // namespace
 
 const char *elah_last_error(void) { return lastError.c_str(); }
@@ -112,7 +97,9 @@ elah_code elah_artifact_open(const char *path, elah_artifact **out) {
 
 void elah_artifact_close(elah_artifact *artifact) { delete artifact; }
 
-elah_code elah_artifact_verify(const elah_artifact *artifact) { return report(artifact->content->verify()); }
+elah_code elah_artifact_verify(const elah_artifact *artifact) {
+  return report(artifact->content->verify());
+}
 
 void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out) {
   const proto::Manifest &manifest = artifact->content->manifest();
@@ -130,46 +117,7 @@ void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out) {
 }
 
 elah_code elah_artifact_describe(const elah_artifact *artifact, char **out) {
-  const Artifact &content = *artifact->content;
-  const proto::Manifest &manifest = content.manifest();
-  nlohmann::ordered_json description;
-  description["architecture"] = manifest.architecture();
-  description["target"] = manifest.target();
-  description["cpu"] = manifest.cpu();
-  description["cpu_features"] = std::vector<std::string>(manifest.cpu_features().begin(), manifest.cpu_features().end());
-  description["parameters"] = manifest.parameters();
-  description["active_weight_bytes"] = manifest.active_weight_bytes();
-  description["flops_per_token"] = manifest.flops_per_token();
-  description["vocabulary"] = manifest.vocabulary();
-  description["limits"] = {{"context", manifest.limits().max_context()},
-                           {"sequences", manifest.limits().max_sequences()},
-                           {"tokens", manifest.limits().max_tokens()}};
-  description["cache"] = {{"layers", manifest.cache().layers()},
-                          {"page_tokens", manifest.cache().page_tokens()},
-                          {"bytes_per_token", cacheBytesPerToken(manifest)}};
-  static const char *const names[] = {"", "weights", "cpu_object", "tokenizer", "tokenizer_config",
-                                      "generation_config", "receipt"};
-  for (uint32_t i = 0; i < content.header().section_count; ++i) {
-    const elah_section &section = content.header().sections[i];
-    description["sections"].push_back(
-        {{"name", names[section.kind]}, {"offset", section.offset}, {"size", section.size}});
-  }
-  std::vector<uint32_t> launches(manifest.kernels_size());
-  for (const proto::Launch &launch : manifest.launches()) {
-    ++launches[launch.kernel()];
-  }
-  for (int i = 0; i < manifest.kernels_size(); ++i) {
-    const proto::Kernel &kernel = manifest.kernels(i);
-    description["kernels"].push_back({{"symbol", kernel.symbol()},
-                                      {"family", kernel.family()},
-                                      {"launches", launches[i]},
-                                      {"scratch_bytes", kernel.scratch_bytes()}});
-  }
-  description["receipt"] = parseJson(content.section(ELAH_SECTION_RECEIPT));
-  if (description["receipt"].is_discarded()) {
-    description["receipt"] = nullptr;
-  }
-  return giveString(description.dump(2, ' ', false, Json::error_handler_t::replace), out);
+  return giveString(describe(*artifact->content), out);
 }
 
 void elah_string_free(char *string) { std::free(string); }
@@ -192,8 +140,8 @@ elah_code elah_tokenizer_open_file(const char *path, elah_tokenizer **out) {
 
 void elah_tokenizer_close(elah_tokenizer *tokenizer) { delete tokenizer; }
 
-elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, size_t size, const uint32_t **ids,
-                                size_t *count) {
+elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, size_t size,
+                                const uint32_t **ids, size_t *count) {
   tokenizer->ids.clear();
   if (Status status = tokenizer->content->encode({text, size}, tokenizer->ids); !status.ok()) {
     return report(status);
@@ -203,8 +151,8 @@ elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, siz
   return ELAH_OK;
 }
 
-elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, size_t count, bool keep_special,
-                                const char **text, size_t *size) {
+elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, size_t count,
+                                bool keep_special, const char **text, size_t *size) {
   Detokenizer detokenizer(*tokenizer->content, keep_special);
   tokenizer->text.clear();
   for (size_t i = 0; i < count; ++i) {
@@ -216,7 +164,8 @@ elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, 
   return ELAH_OK;
 }
 
-elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *messages, size_t count, char **out) {
+elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *messages,
+                           size_t count, char **out) {
   std::string_view json = artifact->content->section(ELAH_SECTION_TOKENIZER_CONFIG);
   if (json.empty()) {
     return report(failure(ELAH_UNSUPPORTED, "the artifact has no chat template"));
@@ -229,7 +178,8 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
   return text.ok() ? giveString(*text, out) : report(text.status());
 }
 
-elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
+elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,
+                              elah_session **out) {
   Result<std::unique_ptr<Session>> session =
       Session::create(*artifact->content, options ? *options : elah_session_options{0, 0});
   if (!session.ok()) {
@@ -263,8 +213,8 @@ elah_code elah_sequence_length(const elah_session *session, uint32_t sequence, u
   return ELAH_OK;
 }
 
-elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count, const float **logits,
-                            size_t *rows) {
+elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count,
+                            const float **logits, size_t *rows) {
   if (Status status = session->content->step({chunks, count}); !status.ok()) {
     return report(status);
   }
@@ -274,12 +224,13 @@ elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, siz
 }
 
 void elah_sampling_defaults(const elah_artifact *artifact, elah_sampling *out) {
-  Result<elah_sampling> defaults = samplingDefaults(artifact->content->section(ELAH_SECTION_GENERATION_CONFIG));
+  Result<elah_sampling> defaults =
+      samplingDefaults(artifact->content->section(ELAH_SECTION_GENERATION_CONFIG));
   *out = defaults.ok() ? *defaults : elah_sampling{0, 1, 0, 0};
 }
 
-elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling, uint64_t step,
-                      uint32_t *token) {
+elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling,
+                      uint64_t step, uint32_t *token) {
   Result<uint32_t> drawn = sample({logits, vocabulary}, *sampling, step);
   if (!drawn.ok()) {
     return report(drawn.status());
@@ -288,9 +239,10 @@ elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampl
   return ELAH_OK;
 }
 
-elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence, const uint32_t *tokens,
-                        size_t count, uint32_t max_tokens, const elah_sampling *sampling, elah_on_token on_token,
-                        void *user, elah_stop *stop) {
-  return report(generate(*session->content, *tokenizer->content, sequence, {tokens, count}, max_tokens, *sampling,
-                         on_token, user, *stop));
+elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence,
+                        const uint32_t *tokens, size_t count, uint32_t max_tokens,
+                        const elah_sampling *sampling, elah_on_token on_token, void *user,
+                        elah_stop *stop) {
+  return report(generate(*session->content, *tokenizer->content, sequence, {tokens, count},
+                         max_tokens, *sampling, on_token, user, *stop));
 }

@@ -9,8 +9,11 @@
 
 namespace elah {
 
-/// An open artifact: a read-only mapping that has been checked against every rule of artifact.h, and its manifest,
-/// checked so that every index in it leads somewhere.
+/// What a section's kind is called: "cpu_object"; null for a kind that is not known.
+const char *sectionName(uint32_t kind);
+
+/// An open artifact: a read-only mapping that has been checked against every rule of artifact.h,
+/// and its manifest, checked so that every index in it leads somewhere.
 class Artifact {
 public:
   static Result<std::unique_ptr<Artifact>> open(const char *path);

@@ -1,14 +1,14 @@
-// The loop that a user sees: prompt in chunks, then token by token, text as it becomes complete, thought apart from
-// answer.
+// The loop that a user sees: prompt in chunks, then token by token, text as it becomes complete,
+// thought apart from answer.
 #include "src/generate.h"
 #include "src/sampling.h"
 #include <algorithm>
 
 namespace elah {
 
-Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence, std::span<const uint32_t> prompt,
-                uint32_t maxTokens, const elah_sampling &sampling, elah_on_token onToken, void *user,
-                elah_stop &stop) {
+Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence,
+                std::span<const uint32_t> prompt, uint32_t maxTokens, const elah_sampling &sampling,
+                elah_on_token onToken, void *user, elah_stop &stop) {
   const proto::Manifest &manifest = session.artifact().manifest();
   Result<uint32_t> length = session.lengthOf(sequence);
   if (!length.ok()) {
@@ -19,7 +19,8 @@ Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence,
   }
   if (*length + prompt.size() >= manifest.limits().max_context()) {
     return failure(ELAH_OUT_OF_RANGE,
-                   "the prompt of %zu tokens leaves no room for an answer: the sequence has %u, the artifact was "
+                   "the prompt of %zu tokens leaves no room for an answer: the sequence has %u, "
+                   "the artifact was "
                    "compiled for a context of %u",
                    prompt.size(), *length, manifest.limits().max_context());
   }

@@ -1,6 +1,8 @@
-// Greedy choice, and sampling with temperature, top-k and top-p in that order, as transformers applies them. The random
-// number of a draw depends on seed and step alone, so a run can be repeated whatever else the process does.
+// Greedy choice, and sampling with temperature, top-k and top-p in that order, as transformers
+// applies them. The random number of a draw depends on seed and step alone, so a run can be
+// repeated whatever else the process does.
 #include "src/sampling.h"
+#include "src/json.h"
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -19,9 +21,16 @@ double uniform(uint64_t seed, uint64_t step) {
 
 } // namespace
 
-Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &sampling, uint64_t step) {
+Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &sampling,
+                        uint64_t step) {
   if (logits.empty()) {
     return failure(ELAH_INVALID_ARGUMENT, "there are no logits to sample from");
+  }
+  if (!(sampling.temperature >= 0 && std::isfinite(sampling.temperature)) ||
+      !(sampling.top_p >= 0 && sampling.top_p <= 1)) {
+    return failure(ELAH_INVALID_ARGUMENT,
+                   "expected a temperature of at least 0 and a top_p within 0..1, found %g and %g",
+                   static_cast<double>(sampling.temperature), static_cast<double>(sampling.top_p));
   }
   size_t best = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -32,23 +41,27 @@ Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &samp
       best = i;
     }
   }
-  if (sampling.temperature <= 0 || sampling.top_k == 1) {
+  if (sampling.temperature == 0 || sampling.top_k == 1 || std::isinf(logits[best])) {
     return static_cast<uint32_t>(best);
   }
   std::vector<uint32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  auto isBetter = [&](uint32_t a, uint32_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); };
+  auto isBetter = [&](uint32_t a, uint32_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+  };
   size_t kept = order.size();
   if (sampling.top_k > 0 && sampling.top_k < kept) {
     kept = sampling.top_k;
-    std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(kept), order.end(), isBetter);
+    std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(kept), order.end(),
+                     isBetter);
     order.resize(kept);
   }
   std::vector<double> weights(kept);
   auto weigh = [&] {
     double total = 0;
     for (size_t i = 0; i < order.size(); ++i) {
-      weights[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[best]) / sampling.temperature);
+      weights[i] =
+          std::exp((static_cast<double>(logits[order[i]]) - logits[best]) / sampling.temperature);
       total += weights[i];
     }
     return total;
@@ -75,6 +88,32 @@ Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &samp
     }
   }
   return order.back();
+}
+
+Result<elah_sampling> samplingDefaults(std::string_view generationConfig) {
+  elah_sampling sampling = {0, 1, 0, 0};
+  if (generationConfig.empty()) {
+    return sampling;
+  }
+  Result<JsonDocument> config = JsonDocument::parse(std::string(generationConfig));
+  if (!config.ok() || !config->root().isObject()) {
+    return failure(ELAH_INVALID_DATA, "generation_config.json: expected a JSON object");
+  }
+  JsonValue root = config->root();
+  if (!root.member("do_sample").boolean(false)) {
+    return sampling;
+  }
+  double temperature = root.member("temperature").number(1), topP = root.member("top_p").number(1);
+  double topK = root.member("top_k").number(0);
+  if (!(temperature >= 0 && temperature <= 100) || !(topP > 0 && topP <= 1) ||
+      !(topK >= 0 && topK < 1e9)) {
+    return failure(ELAH_INVALID_DATA,
+                   "generation_config.json: temperature, top_p or top_k is out of range");
+  }
+  sampling.temperature = static_cast<float>(temperature);
+  sampling.top_p = static_cast<float>(topP);
+  sampling.top_k = static_cast<uint32_t>(topK);
+  return sampling;
 }
 
 } // namespace elah

@@ -1,4 +1,5 @@
-// What a runtime function says about its success: an elah_code and, for a failure, one sentence. No exceptions.
+// What a runtime function says about its success: an elah_code and, for a failure, one sentence. No
+// exceptions.
 #ifndef RUNTIME_SRC_STATUS_H
 #define RUNTIME_SRC_STATUS_H
 
@@ -26,7 +27,8 @@ private:
 };
 
 /// A failure with a printf-formatted message.
-__attribute__((format(printf, 2, 3))) inline Status failure(elah_code code, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) inline Status failure(elah_code code, const char *format,
+                                                            ...) {
   char buffer[1024];
   va_list arguments;
   va_start(arguments, format);
@@ -44,6 +46,7 @@ public:
   bool ok() const { return content.has_value(); }
   const Status &status() const { return error; }
   T &operator*() { return *content; }
+  const T &operator*() const { return *content; }
   T *operator->() { return &*content; }
 
 private:
@@ -52,11 +55,11 @@ private:
 };
 
 /// Leaves the function with the failure of `expression`, if it failed.
-#define ELAH_RETURN_IF_ERROR(expression)                                                                               \
-  do {                                                                                                                 \
-    if (::elah::Status elahStatus = (expression); !elahStatus.ok()) {                                                  \
-      return elahStatus;                                                                                               \
-    }                                                                                                                  \
+#define ELAH_RETURN_IF_ERROR(expression)                                                           \
+  do {                                                                                             \
+    if (::elah::Status elahStatus = (expression); !elahStatus.ok()) {                              \
+      return elahStatus;                                                                           \
+    }                                                                                              \
   } while (false)
 
 } // namespace elah

@@ -1,8 +1,8 @@
-// R1, V3 and the distills share one conversation format; they differ in whether the assistant's turn opens with
-// "<think>\n". It is recognized by its markers in the template instead of running a template language: what is not
-// recognized is refused, so that no model is ever asked in a wrong format.
+// R1, V3 and the distills share one conversation format; they differ in few points, and those show
+// in the template's text. It is recognized by its parts instead of running a template language:
+// what is not recognized is refused, so that no model is ever asked in a wrong format.
 #include "src/tokenizer/chat.h"
-#include "src/tokenizer/json.h"
+#include "src/json.h"
 
 namespace elah {
 namespace {
@@ -10,80 +10,95 @@ namespace {
 constexpr char userMark[] = "<｜User｜>";
 constexpr char assistantMark[] = "<｜Assistant｜>";
 constexpr char endOfTurn[] = "<｜end▁of▁sentence｜>";
+constexpr char endOfThought[] = "</think>";
+constexpr char toolOutputsBegin[] = "<｜tool▁outputs▁begin｜>";
+constexpr char toolOutputsEnd[] = "<｜tool▁outputs▁end｜>";
+constexpr char toolOutputBegin[] = "<｜tool▁output▁begin｜>";
+constexpr char toolOutputEnd[] = "<｜tool▁output▁end｜>";
 
-std::string tokenText(const Json &token) {
-  return token.is_object() ? stringOr(member(token, "content"), "") : stringOr(token, "");
+/// The template, or the one called "default" of a list of them.
+std::string_view templateText(JsonValue value) {
+  for (JsonValue entry : value) {
+    if (entry.member("name").string() == "default") {
+      return entry.member("template").string();
+    }
+  }
+  return value.string();
 }
 
 } // namespace
 
 Result<ChatFormat> ChatFormat::fromTokenizerConfig(std::string_view text) {
-  Json config = parseJson(text);
-  if (!config.is_object()) {
+  Result<JsonDocument> config = JsonDocument::parse(std::string(text));
+  if (!config.ok()) {
+    return Status(config.status().code(), "tokenizer_config.json: " + config.status().message());
+  }
+  if (!config->root().isObject()) {
     return failure(ELAH_INVALID_DATA, "tokenizer_config.json: expected a JSON object");
   }
-  std::string chatTemplate = stringOr(member(config, "chat_template"), "");
+  std::string_view chatTemplate = templateText(config->root().member("chat_template"));
   if (chatTemplate.empty()) {
     return failure(ELAH_UNSUPPORTED, "tokenizer_config.json has no chat_template");
   }
-  auto has = [&](const char *part) { return chatTemplate.find(part) != std::string::npos; };
-  if (!has(userMark) || !has(assistantMark) || !has(endOfTurn)) {
-    return failure(ELAH_UNSUPPORTED, "tokenizer_config.json: the chat_template is not of the DeepSeek-R1 family");
+  auto has = [&](const char *part) { return chatTemplate.find(part) != std::string_view::npos; };
+  // Later models switch thinking by a variable and close it in the prompt; their prompts are
+  // others.
+  if (!has(userMark) || !has(assistantMark) || !has(endOfTurn) || has("not thinking") ||
+      has("enable_thinking")) {
+    return failure(ELAH_UNSUPPORTED,
+                   "tokenizer_config.json: the chat_template is not of the DeepSeek-R1 family");
   }
   ChatFormat format;
-  format.bos = tokenText(member(config, "bos_token"));
-  format.thinks = has("<｜Assistant｜><think>\\n") || has("<｜Assistant｜><think>\n");
+  JsonValue bos = config->root().member("bos_token"); // A string, or an added token.
+  format.bos = bos.isObject() ? bos.member("content").string() : bos.string();
+  format.opensWithThought = has("<｜Assistant｜><think>\\n") || has("<｜Assistant｜><think>\n");
+  format.dropsThought = has(endOfThought);
+  format.joinsSystemTexts = has("is_first_sp");
+  format.hasTools = has(toolOutputsBegin);
   return format;
 }
 
 Result<std::string> ChatFormat::render(std::span<const elah_message> messages) const {
-  std::string text = bos, system;
+  std::string system;
+  bool isFirst = true;
   for (const elah_message &message : messages) {
     if (std::string_view(message.role) == "system") {
-      system += (system.empty() ? "" : "\n\n") + std::string(message.content);
+      system = joinsSystemTexts && !isFirst ? system + "\n\n" + message.content : message.content;
+      isFirst = false;
     }
   }
-  text += system;
+  std::string text = bos + system;
+  bool isTool = false, isFirstOutput = true;
   for (const elah_message &message : messages) {
-    std::string_view role = message.role;
-    std::string content = message.content;
+    std::string_view role = message.role, content = message.content;
     if (role == "user") {
-      text += userMark + content;
+      isTool = false;
+      text.append(userMark).append(content);
+    } else if (role == "assistant" && isTool) {
+      isTool = false;
+      text.append(toolOutputsEnd).append(content).append(endOfTurn);
     } else if (role == "assistant") {
-      size_t end = content.rfind("</think>"); // Past reasoning is not repeated to the model.
-      text += assistantMark + (end == std::string::npos ? content : content.substr(end + 8)) + endOfTurn;
+      size_t end = dropsThought ? content.rfind(endOfThought) : std::string_view::npos;
+      if (end != std::string_view::npos) {
+        content.remove_prefix(end + sizeof(endOfThought) -
+                              1); // Past reasoning is not repeated to the model.
+      }
+      text.append(assistantMark).append(content).append(endOfTurn);
+    } else if (role == "tool" && hasTools) {
+      isTool = true;
+      text.append(isFirstOutput ? toolOutputsBegin : "\n").append(toolOutputBegin).append(content);
+      text.append(toolOutputEnd);
+      isFirstOutput = false;
     } else if (role != "system") {
-      return failure(ELAH_INVALID_ARGUMENT, "expected the role system, user or assistant, found '%s'", message.role);
+      return failure(ELAH_INVALID_ARGUMENT,
+                     "expected the role system, user%s or assistant, found '%.40s'",
+                     hasTools ? ", tool" : "", message.role);
     }
   }
-  text += assistantMark;
-  if (thinks) {
-    text += "<think>\n";
+  if (isTool) { // The model goes on in the turn that called the tool.
+    return text + toolOutputsEnd;
   }
-  return text;
-}
-
-Result<elah_sampling> samplingDefaults(std::string_view generationConfig) {
-  elah_sampling sampling = {0, 1, 0, 0};
-  if (generationConfig.empty()) {
-    return sampling;
-  }
-  Json config = parseJson(generationConfig);
-  if (!config.is_object()) {
-    return failure(ELAH_INVALID_DATA, "generation_config.json: expected a JSON object");
-  }
-  if (!booleanOr(member(config, "do_sample"), false)) {
-    return sampling;
-  }
-  auto number = [&](const char *key, double fallback) {
-    const Json &value = member(config, key);
-    return value.is_number() ? value.get<double>() : fallback;
-  };
-  sampling.temperature = static_cast<float>(number("temperature", 1));
-  sampling.top_p = static_cast<float>(number("top_p", 1));
-  double topK = number("top_k", 0);
-  sampling.top_k = topK >= 1 && topK < 1e9 ? static_cast<uint32_t>(topK) : 0;
-  return sampling;
+  return text + assistantMark + (opensWithThought ? "<think>\n" : "");
 }
 
 } // namespace elah

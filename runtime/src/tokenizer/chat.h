@@ -14,18 +14,18 @@ public:
   /// Recognizes the template; ELAH_UNSUPPORTED if it is none of the family's.
   static Result<ChatFormat> fromTokenizerConfig(std::string_view json);
 
-  /// bos, system texts, turns, and the opening of the assistant's next turn.
+  /// bos, system texts, turns, and the opening of the assistant's next turn. Roles: system, user,
+  /// assistant, tool (a tool's output, behind the assistant turn that called it).
   Result<std::string> render(std::span<const elah_message> messages) const;
-  /// Whether the opening ends within the reasoning ("<think>\n"), so that what comes first is thought.
-  bool opensThinking() const { return thinks; }
 
 private:
   std::string bos;
-  bool thinks = false;
+  bool opensWithThought =
+      false; ///< The opening is "<think>\n", so that the answer begins with reasoning.
+  bool dropsThought = false;     ///< Of past answers only what follows "</think>" is shown.
+  bool joinsSystemTexts = false; ///< Else the last one counts.
+  bool hasTools = false;
 };
-
-/// What generation_config.json recommends; greedy where it says nothing.
-Result<elah_sampling> samplingDefaults(std::string_view generationConfig);
 
 } // namespace elah
 

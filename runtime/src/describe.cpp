@@ -1,0 +1,126 @@
+#include "src/describe.h"
+#include "src/json.h"
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace elah {
+namespace {
+
+/// Writes JSON on one line; commas come by themselves.
+class Writer {
+public:
+  Writer &key(std::string_view name) {
+    separate();
+    appendJsonString(text, name);
+    text += ':';
+    return *this;
+  }
+  Writer &open(char bracket) {
+    separate();
+    text += bracket;
+    return *this;
+  }
+  Writer &close(char bracket) {
+    text += bracket;
+    return *this;
+  }
+  Writer &value(uint64_t number) {
+    separate();
+    text += std::to_string(number);
+    return *this;
+  }
+  Writer &value(std::string_view string) {
+    separate();
+    appendJsonString(text, string);
+    return *this;
+  }
+  Writer &value(JsonValue json) {
+    separate();
+    json.write(text);
+    return *this;
+  }
+
+  std::string text;
+
+private:
+  void separate() {
+    if (!text.empty() && !std::strchr("{[:", text.back())) {
+      text += ',';
+    }
+  }
+};
+
+} // namespace
+
+uint64_t cacheBytesPerToken(const proto::Manifest &manifest) {
+  uint64_t bytes = 0;
+  for (uint32_t rowBytes : manifest.cache().pool_row_bytes()) {
+    bytes += uint64_t(rowBytes) * manifest.cache().layers();
+  }
+  return bytes;
+}
+
+bool computesInBF16(const proto::Manifest &manifest) {
+  const auto &features = manifest.cpu_features();
+  return std::find(features.begin(), features.end(), "avx512_bf16") != features.end();
+}
+
+std::string describe(const Artifact &artifact) {
+  const proto::Manifest &manifest = artifact.manifest();
+  Writer out;
+  out.open('{')
+      .key("architecture")
+      .value(manifest.architecture())
+      .key("model_name")
+      .value(manifest.model_name());
+  out.key("target")
+      .value(manifest.target())
+      .key("cpu")
+      .value(manifest.cpu())
+      .key("cpu_features")
+      .open('[');
+  for (const std::string &feature : manifest.cpu_features()) {
+    out.value(feature);
+  }
+  out.close(']').key("parameters").value(manifest.parameters());
+  out.key("active_weight_bytes").value(manifest.active_weight_bytes());
+  out.key("flops_per_token")
+      .value(manifest.flops_per_token())
+      .key("vocabulary")
+      .value(manifest.vocabulary());
+  out.key("limits").open('{').key("context").value(manifest.limits().max_context());
+  out.key("sequences").value(manifest.limits().max_sequences());
+  out.key("tokens").value(manifest.limits().max_tokens()).close('}');
+  out.key("cache").open('{').key("layers").value(manifest.cache().layers());
+  out.key("page_tokens").value(manifest.cache().page_tokens());
+  out.key("bytes_per_token").value(cacheBytesPerToken(manifest)).close('}');
+  out.key("sections").open('[');
+  for (uint32_t i = 0; i < artifact.header().section_count; ++i) {
+    const elah_section &section = artifact.header().sections[i];
+    out.open('{').key("name").value(sectionName(section.kind)).key("offset").value(section.offset);
+    out.key("size").value(section.size).close('}');
+  }
+  std::vector<uint64_t> launches(static_cast<size_t>(manifest.kernels_size()));
+  for (const proto::Launch &launch : manifest.launches()) {
+    ++launches[launch.kernel()];
+  }
+  out.close(']').key("kernels").open('[');
+  for (int i = 0; i < manifest.kernels_size(); ++i) {
+    const proto::Kernel &kernel = manifest.kernels(i);
+    out.open('{').key("symbol").value(kernel.symbol()).key("family").value(kernel.family());
+    out.key("launches").value(launches[static_cast<size_t>(i)]);
+    out.key("scratch_bytes").value(kernel.scratch_bytes()).close('}');
+  }
+  Result<JsonDocument> receipt =
+      JsonDocument::parse(std::string(artifact.section(ELAH_SECTION_RECEIPT)));
+  out.close(']').key("receipt").value(receipt.ok() ? receipt->root() : JsonValue()).close('}');
+  std::string text;
+  Result<JsonDocument> document = JsonDocument::parse(std::move(out.text));
+  if (document.ok()) {
+    document->root().write(text, 0);
+  }
+  return text;
+}
+
+} // namespace elah
