@@ -69,26 +69,14 @@ bool computesInBF16(const proto::Manifest &manifest) {
 std::string describe(const Artifact &artifact) {
   const proto::Manifest &manifest = artifact.manifest();
   Writer out;
-  out.open('{')
-      .key("architecture")
-      .value(manifest.architecture())
-      .key("model_name")
-      .value(manifest.model_name());
-  out.key("target")
-      .value(manifest.target())
-      .key("cpu")
-      .value(manifest.cpu())
-      .key("cpu_features")
-      .open('[');
+  out.open('{').key("architecture").value(manifest.architecture()).key("model_name").value(manifest.model_name());
+  out.key("target").value(manifest.target()).key("cpu").value(manifest.cpu()).key("cpu_features").open('[');
   for (const std::string &feature : manifest.cpu_features()) {
     out.value(feature);
   }
   out.close(']').key("parameters").value(manifest.parameters());
   out.key("active_weight_bytes").value(manifest.active_weight_bytes());
-  out.key("flops_per_token")
-      .value(manifest.flops_per_token())
-      .key("vocabulary")
-      .value(manifest.vocabulary());
+  out.key("flops_per_token").value(manifest.flops_per_token()).key("vocabulary").value(manifest.vocabulary());
   out.key("limits").open('{').key("context").value(manifest.limits().max_context());
   out.key("sequences").value(manifest.limits().max_sequences());
   out.key("tokens").value(manifest.limits().max_tokens()).close('}');
@@ -112,8 +100,7 @@ std::string describe(const Artifact &artifact) {
     out.key("launches").value(launches[static_cast<size_t>(i)]);
     out.key("scratch_bytes").value(kernel.scratch_bytes()).close('}');
   }
-  Result<JsonDocument> receipt =
-      JsonDocument::parse(std::string(artifact.section(ELAH_SECTION_RECEIPT)));
+  Result<JsonDocument> receipt = JsonDocument::parse(std::string(artifact.section(ELAH_SECTION_RECEIPT)));
   out.close(']').key("receipt").value(receipt.ok() ? receipt->root() : JsonValue()).close('}');
   std::string text;
   Result<JsonDocument> document = JsonDocument::parse(std::move(out.text));
