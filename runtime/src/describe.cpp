@@ -69,7 +69,7 @@ bool computesInBF16(const proto::Manifest &manifest) {
 std::string describe(const Artifact &artifact) {
   const proto::Manifest &manifest = artifact.manifest();
   Writer out;
-  out.open('{').key("architecture").value(manifest.architecture()).key("model_name").value(manifest.model_name());
+  out.open('{').key("architecture").value(manifest.architecture());
   out.key("target").value(manifest.target()).key("cpu").value(manifest.cpu()).key("cpu_features").open('[');
   for (const std::string &feature : manifest.cpu_features()) {
     out.value(feature);
