@@ -2,8 +2,12 @@
 
 Module names follow the Hugging Face checkpoint, so that a state_dict is a checkpoint. The mathematics is that of
 transformers' DeepseekV3ForCausalLM: multi-head latent attention with interleaved rotary pairs and YaRN, sigmoid routing
-with a selection bias and group-limited top-k, a shared expert. Experts run on gathered tokens, so that a step costs
-what the active parameters cost.
+with a selection bias and group-limited top-k, a shared expert.
+
+Two things make a step fast. Every token passes every expert, and the router's weights, zero for those it did not choose,
+scale what comes out: sixteen experts of this size are one large matrix product, which costs less than gathering tokens.
+And all but the attention itself works on a flat list of tokens, so that the compiler sees one shape whatever the length
+of the rows.
 """
 
 import math
@@ -78,46 +82,29 @@ def softmax_scale(config):
     return (config["qk_nope_head_dim"] + config["qk_rope_head_dim"]) ** -0.5 * mscale * mscale
 
 
-class RoundToFp8(torch.autograd.Function):
-    """A weight as it is after storage in e4m3 with one scale per 128x128 block; the gradient passes straight through."""
-
-    @staticmethod
-    def forward(context, weight):
-        quantized, scales = quantize_blocks(weight)
-        return dequantize_blocks(quantized, scales)
-
-    @staticmethod
-    def backward(context, gradient):
-        return gradient
+def quantize_blocks(weight):
+    """e4m3 values and one scale per 128x128 block of the last two dimensions."""
+    rows, columns = weight.shape[-2:]
+    padded = F.pad(weight, (0, -columns % 128, 0, -rows % 128))
+    blocks = padded.unflatten(-1, (-1, 128)).unflatten(-3, (-1, 128))
+    scales = blocks.abs().amax((-3, -1)).clamp_min(1e-8) / 448.0
+    return (weight / block_scales(scales, weight.shape)).to(torch.float8_e4m3fn), scales
 
 
 def block_scales(scales, shape):
-    return scales.repeat_interleave(128, 0)[: shape[0]].repeat_interleave(128, 1)[:, : shape[1]]
-
-
-def quantize_blocks(weight):
-    rows, columns = weight.shape
-    padded = F.pad(weight, (0, -columns % 128, 0, -rows % 128))
-    blocks = padded.view(padded.shape[0] // 128, 128, padded.shape[1] // 128, 128)
-    scales = blocks.abs().amax((1, 3)).clamp_min(1e-8) / 448.0
-    return (weight / block_scales(scales, weight.shape)).to(torch.float8_e4m3fn), scales
+    return scales.repeat_interleave(128, -2)[..., : shape[-2], :].repeat_interleave(128, -1)[..., : shape[-1]]
 
 
 def dequantize_blocks(quantized, scales):
     return quantized.float() * block_scales(scales, quantized.shape)
 
 
-class Linear(nn.Module):
-    """A projection that is stored in FP8; `quantize` makes the forward pass see the stored weight."""
+def linear(x, weight):
+    return F.linear(x.to(TinyR1.compute), weight.to(TinyR1.compute))
 
-    quantize = False
 
-    def __init__(self, inputs, outputs, std):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) * std)
-
-    def forward(self, x):
-        return F.linear(x, RoundToFp8.apply(self.weight) if Linear.quantize else self.weight)
+def normal(*shape, std):
+    return nn.Parameter(torch.randn(*shape) * std)
 
 
 class Norm(nn.Module):
@@ -126,7 +113,8 @@ class Norm(nn.Module):
         self.weight, self.epsilon = nn.Parameter(torch.ones(size)), epsilon
 
     def forward(self, x):
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
 
 
 class Attention(nn.Module):
@@ -134,93 +122,101 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.rank = config["num_attention_heads"], config["kv_lora_rank"]
         self.nope, self.rope, self.value = (config[k] for k in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
-        hidden, std, epsilon = config["hidden_size"], config["initializer_range"], config["rms_norm_eps"]
-        output_std = std / math.sqrt(2 * config["num_hidden_layers"])
-        self.q_a_proj = Linear(hidden, config["q_lora_rank"], std * 2)
-        self.q_a_layernorm = Norm(config["q_lora_rank"], epsilon)
-        self.q_b_proj = Linear(config["q_lora_rank"], self.heads * (self.nope + self.rope), std * 2)
-        self.kv_a_proj_with_mqa = Linear(hidden, self.rank + self.rope, std * 2)
+        hidden, q_rank, epsilon = config["hidden_size"], config["q_lora_rank"], config["rms_norm_eps"]
+        std = 2 * config["initializer_range"]
+        self.q_a_proj = normal(q_rank, hidden, std=std)
+        self.q_a_layernorm = Norm(q_rank, epsilon)
+        self.q_b_proj = normal(self.heads * (self.nope + self.rope), q_rank, std=std)
+        self.kv_a_proj_with_mqa = normal(self.rank + self.rope, hidden, std=std)
         self.kv_a_layernorm = Norm(self.rank, epsilon)
-        self.kv_b_proj = Linear(self.rank, self.heads * (self.nope + self.value), std * 2)
-        self.o_proj = Linear(self.heads * self.value, hidden, output_std * 2)
+        self.kv_b_proj = normal(self.heads * (self.nope + self.value), self.rank, std=std)
+        self.o_proj = normal(hidden, self.heads * self.value, std=std / math.sqrt(2 * config["num_hidden_layers"]))
         self.scale = softmax_scale(config)
 
-    def forward(self, x, cos, sin):
-        batch, length, _ = x.shape
-        q = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(x)))
-        q = q.view(batch, length, self.heads, self.nope + self.rope).transpose(1, 2)
-        latent, k_rope = self.kv_a_proj_with_mqa(x).split([self.rank, self.rope], -1)
-        kv = self.kv_b_proj(self.kv_a_layernorm(latent))
-        k_nope, v = kv.view(batch, length, self.heads, -1).transpose(1, 2).split([self.nope, self.value], -1)
-        q = torch.cat([q[..., : self.nope], rotate(q[..., self.nope :], cos, sin)], -1)
-        k_rope = rotate(k_rope.unsqueeze(1), cos, sin).expand(-1, self.heads, -1, -1)
-        out = F.scaled_dot_product_attention(q, torch.cat([k_nope, k_rope], -1), v, is_causal=True, scale=self.scale)
-        return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+    def project(self, x, cos, sin):
+        """Queries (with the scale of the scores), keys and values, [tokens, heads, size] each."""
+        tokens = x.shape[0]
+        q = linear(self.q_a_layernorm(linear(x, self.q_a_proj)), self.q_b_proj)
+        q_nope, q_rope = q.view(tokens, self.heads, -1).split([self.nope, self.rope], -1)
+        latent, k_rope = linear(x, self.kv_a_proj_with_mqa).split([self.rank, self.rope], -1)
+        kv = linear(self.kv_a_layernorm(latent), self.kv_b_proj)
+        k_nope, v = kv.view(tokens, self.heads, -1).split([self.nope, self.value], -1)
+        k_rope = rotate(k_rope.unsqueeze(1), cos, sin).expand(-1, self.heads, -1)
+        return (torch.cat([q_nope, rotate(q_rope, cos, sin)], -1) * self.scale, torch.cat([k_nope, k_rope], -1), v)
+
+    def attend(self, q, k, v, rows):
+        length = q.shape[0] // rows
+        # The scores of short rows are small: writing them out costs a tenth of a fused kernel's backward pass on a CPU.
+        q, k, v = (t.unflatten(0, (rows, length)).transpose(1, 2).flatten(0, 1) for t in (q, k, v))
+        future = torch.full((length, length), -math.inf, dtype=q.dtype).triu(1)
+        out = torch.baddbmm(future.expand(len(q), -1, -1), q, k.transpose(1, 2)).softmax(-1) @ v
+        return out.unflatten(0, (rows, self.heads)).transpose(1, 2).flatten(0, 1).flatten(1)
 
 
 def rotate(x, cos, sin):
-    even, odd = x[..., ::2], x[..., 1::2]
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2).to(x.dtype)
 
 
 class Mlp(nn.Module):
-    def __init__(self, config, intermediate):
-        super().__init__()
-        hidden, std = config["hidden_size"], config["initializer_range"] * 2
-        self.gate_proj = Linear(hidden, intermediate, std)
-        self.up_proj = Linear(hidden, intermediate, std)
-        self.down_proj = Linear(intermediate, hidden, std / math.sqrt(2 * config["num_hidden_layers"]))
+    """SwiGLU; with several experts their weights lie stacked, the shared one last."""
 
-    def forward(self, x):
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+    def __init__(self, config, intermediate, experts=1):
+        super().__init__()
+        hidden, std = config["hidden_size"], 2 * config["initializer_range"]
+        self.gate_up = normal(experts, 2, intermediate, hidden, std=std)
+        self.down = normal(experts, hidden, intermediate, std=std / math.sqrt(2 * config["num_hidden_layers"]))
+
+    def forward(self, x, weights=None):
+        gate, up = linear(x, self.gate_up.flatten(0, 2)).unflatten(-1, self.gate_up.shape[:3]).unbind(-2)
+        inner = F.silu(gate.float()) * up.float()
+        if weights is not None:
+            inner = inner * weights.unsqueeze(-1)
+        return linear(inner.flatten(1), self.down.transpose(0, 1).flatten(1))
+
+
+def largest(values, count):
+    """Marks the `count` largest along the last dimension; of equal ones the first win."""
+    mine, other = values.unsqueeze(-1), values.unsqueeze(-2)
+    index = torch.arange(values.shape[-1])
+    ahead = (other > mine) | ((other == mine) & (index < index.unsqueeze(-1)))
+    return ahead.sum(-1) < count
 
 
 class Router(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.config = config
-        self.weight = nn.Parameter(torch.randn(config["n_routed_experts"], config["hidden_size"]) * 0.02)
+        self.groups, self.kept_groups = config["n_group"], config["topk_group"]
+        self.chosen, self.scaling = config["num_experts_per_tok"], config["routed_scaling_factor"]
+        self.weight = normal(config["n_routed_experts"], config["hidden_size"], std=config["initializer_range"])
         self.register_buffer("e_score_correction_bias", torch.zeros(config["n_routed_experts"]))
-        self.load = None  # tokens an expert got in the last step, for the balancing of the bias
 
     def forward(self, x):
-        config = self.config
+        """The weight of every expert for every token, zero for those not chosen, and the number of tokens of each."""
         scores = F.linear(x, self.weight).sigmoid()
-        biased = (scores + self.e_score_correction_bias).detach()
-        groups = biased.view(len(x), config["n_group"], -1)
-        best = groups.topk(2, -1).values.sum(-1).topk(config["topk_group"], -1).indices
-        keep = torch.zeros(groups.shape[:2], dtype=torch.bool).scatter_(1, best, True)
-        biased = groups.masked_fill(~keep.unsqueeze(-1), -math.inf).flatten(1)
-        experts = biased.topk(config["num_experts_per_tok"], -1).indices
-        weights = scores.gather(1, experts)
-        weights = weights / (weights.sum(-1, keepdim=True) + 1e-20) * config["routed_scaling_factor"]
-        self.load = torch.bincount(experts.flatten(), minlength=config["n_routed_experts"])
-        return experts, weights
+        biased = (scores + self.e_score_correction_bias).detach().unflatten(-1, (self.groups, -1))
+        best = (biased * largest(biased, 2)).sum(-1)
+        biased = biased.masked_fill(~largest(best, self.kept_groups).unsqueeze(-1), -math.inf).flatten(1)
+        mask = largest(biased, self.chosen)
+        weights = scores * mask
+        return weights / (weights.sum(-1, keepdim=True) + 1e-20) * self.scaling, mask.sum(0)
 
 
 class Experts(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.gate = Router(config)
-        self.experts = nn.ModuleList(
-            Mlp(config, config["moe_intermediate_size"]) for _ in range(config["n_routed_experts"]))
-        self.shared_experts = Mlp(config, config["moe_intermediate_size"] * config["n_shared_experts"])
+        self.experts = Mlp(config, config["moe_intermediate_size"], config["n_routed_experts"] + 1)
 
     def forward(self, x):
-        tokens = x.flatten(0, 1)
-        experts, weights = self.gate(tokens)
-        order = experts.flatten().argsort(stable=True)
-        owners = order // experts.shape[1]
-        outputs = [expert(part) for expert, part in
-                   zip(self.experts, tokens[owners].split(self.gate.load.tolist()), strict=True)]
-        scaled = torch.cat(outputs) * weights.flatten()[order].unsqueeze(-1)
-        routed = torch.zeros_like(tokens).index_add(0, owners, scaled)
-        return (routed + self.shared_experts(tokens)).view_as(x)
+        weights, load = self.gate(x)
+        return self.experts(x, torch.cat([weights, torch.ones_like(weights[:, :1])], -1)), load
 
     @torch.no_grad()
-    def balance(self, speed):
+    def balance(self, load, speed):
         """Auxiliary-loss-free balancing (DeepSeek-V3, section 2.1.2): nudge the bias of over- and underloaded experts."""
-        load = self.gate.load.float()
+        load = load.float()
         self.gate.e_score_correction_bias += speed * (load.mean() - load).sign()
 
 
@@ -229,34 +225,51 @@ class Layer(nn.Module):
         super().__init__()
         hidden, epsilon = config["hidden_size"], config["rms_norm_eps"]
         self.self_attn = Attention(config)
-        dense = index < config["first_k_dense_replace"]
-        self.mlp = Mlp(config, config["intermediate_size"]) if dense else Experts(config)
+        self.dense = index < config["first_k_dense_replace"]
+        self.mlp = Mlp(config, config["intermediate_size"]) if self.dense else Experts(config)
         self.input_layernorm = Norm(hidden, epsilon)
         self.post_attention_layernorm = Norm(hidden, epsilon)
 
-    def forward(self, x, cos, sin):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
-        return x + self.mlp(self.post_attention_layernorm(x))
+    def before_attention(self, x, cos, sin):
+        return self.self_attn.project(self.input_layernorm(x), cos, sin)
+
+    def after_attention(self, x, attended):
+        x = x + linear(attended, self.self_attn.o_proj).float()
+        y = self.mlp(self.post_attention_layernorm(x))
+        y, load = (y, None) if self.dense else y
+        return x + y.float(), load
 
 
 class TinyR1(nn.Module):
+    compute = torch.float32  # what the matrix products read and write; training sets bfloat16
+
     def __init__(self, config=CONFIG):
         super().__init__()
         self.config = config
         hidden, vocabulary = config["hidden_size"], config["vocab_size"]
-        self.model = nn.Module()
-        self.model.embed_tokens = nn.Embedding(vocabulary, hidden)
-        nn.init.normal_(self.model.embed_tokens.weight, std=0.05)
-        self.model.layers = nn.ModuleList(Layer(config, i) for i in range(config["num_hidden_layers"]))
-        self.model.norm = Norm(hidden, config["rms_norm_eps"])
-        self.lm_head = nn.Linear(hidden, vocabulary, bias=False)
-        nn.init.normal_(self.lm_head.weight, std=0.02)
+        self.embed_tokens = normal(vocabulary, hidden, std=0.05)
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config["num_hidden_layers"]))
+        self.norm = Norm(hidden, config["rms_norm_eps"])
+        self.lm_head = normal(vocabulary, hidden, std=config["initializer_range"])
         self.register_buffer("frequencies", yarn_frequencies(config), persistent=False)
+        self.before, self.after = Layer.before_attention, Layer.after_attention
 
-    def forward(self, ids):
-        angles = torch.arange(ids.shape[1]).float()[:, None] * self.frequencies
+    def compile(self):
+        self.before = torch.compile(self.before, dynamic=False)
+        self.after = torch.compile(self.after, dynamic=False)
+
+    def forward(self, ids, kept):
+        """Logits of the positions that `kept` marks, and the tokens that each layer's experts got."""
+        rows, length = ids.shape
+        angles = (torch.arange(length).float()[:, None] * self.frequencies).repeat(rows, 1)
         cos, sin = angles.cos(), angles.sin()
-        x = self.model.embed_tokens(ids)
-        for layer in self.model.layers:
-            x = layer(x, cos, sin)
-        return self.lm_head(self.model.norm(x))
+        x, loads = F.embedding(ids.flatten(), self.embed_tokens), []
+        for layer in self.layers:
+            q, k, v = self.before(layer, x, cos, sin)
+            x, load = self.after(layer, x, layer.self_attn.attend(q, k, v, rows))
+            loads.append(load)
+        return linear(self.norm(x[kept.flatten()]), self.lm_head).float(), loads
+
+    def quantized(self):
+        """The parameters that storage rounds to FP8 blocks: every projection."""
+        return [p for name, p in self.layers.named_parameters() if p.dim() > 1 and "gate.weight" not in name]
