@@ -20,6 +20,28 @@ std::string bytes(uint64_t count) {
   return text;
 }
 
+/// One line a fact. The receipt is whatever JSON the artifact holds.
+void printReceipt(const nlohmann::ordered_json &receipt) {
+  auto plain = [](const nlohmann::ordered_json &value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  for (const auto &[key, value] : receipt.items()) {
+    if (!value.is_object()) {
+      std::printf("  %-18s%s\n", key.c_str(), plain(value).c_str());
+      continue;
+    }
+    constexpr size_t most = 8; // R1 has 163 shards
+    size_t count = 0;
+    for (const auto &[name, entry] : value.items()) {
+      if (count++ == most) {
+        std::printf("  %-18s... %zu more, see --json\n", "", value.size() - most);
+        break;
+      }
+      std::printf("  %-18s%s: %s\n", count == 1 ? key.c_str() : "", name.c_str(), plain(entry).c_str());
+    }
+  }
+}
+
 } // namespace
 
 int elahInspectCommand(int argc, char **argv) {
@@ -52,12 +74,17 @@ int elahInspectCommand(int argc, char **argv) {
   auto number = [&](const char *key) { return description[key].get<uint64_t>(); };
   std::printf("%s for %s (%s)\n", description["architecture"].get<std::string>().c_str(),
               description["target"].get<std::string>().c_str(), description["cpu"].get<std::string>().c_str());
+  std::printf("  identity          %s\n", description["identity"].get<std::string>().c_str());
   std::printf("  parameters        %" PRIu64 "\n", number("parameters"));
   std::printf("  read per token    %s\n", bytes(number("active_weight_bytes")).c_str());
   std::printf("  cache per token   %s\n", bytes(description["cache"]["bytes_per_token"].get<uint64_t>()).c_str());
   std::printf("  limits            context %u, %u sequences and %u tokens a step\n",
               description["limits"]["context"].get<unsigned>(), description["limits"]["sequences"].get<unsigned>(),
               description["limits"]["tokens"].get<unsigned>());
+  const auto &weights = description["weights"];
+  std::printf("  weights           %s, %s\n", bytes(weights["bytes"].get<uint64_t>()).c_str(),
+              weights["mode"] == "embed" ? "in the artifact"
+                                         : ("in the shards of " + weights["folder"].get<std::string>()).c_str());
   std::printf("sections\n");
   for (const auto &section : description["sections"]) {
     std::printf("  %-18s%12s at %" PRIu64 "\n", section["name"].get<std::string>().c_str(),
@@ -74,6 +101,7 @@ int elahInspectCommand(int argc, char **argv) {
                   kernel["family"].get<std::string>().c_str(), kernel["symbol"].get<std::string>().c_str());
     }
   }
-  std::printf("receipt             %s\n", description["receipt"].dump().c_str());
+  std::printf("receipt\n");
+  printReceipt(description["receipt"]);
   return 0;
 }

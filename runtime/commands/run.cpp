@@ -20,7 +20,7 @@ double now() {
 }
 
 struct RunOptions {
-  std::string file, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
+  std::string file, modelFolder, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
   bool chat = false, raw = false, greedy = false, json = false;
   uint32_t maxTokens = 0, threads = 0, chunk = 0;
   uint64_t seed = 0;
@@ -78,7 +78,8 @@ public:
     }
     artifact.reset(openedArtifact);
     elah_artifact_info(artifact.get(), &info);
-    elah_session_options sessionOptions = {options.threads, 0};
+    elah_session_options sessionOptions = {
+        options.threads, 0, options.modelFolder.empty() ? nullptr : options.modelFolder.c_str()};
     elah_session *createdSession;
     if (elah_code code = elah_session_create(artifact.get(), &sessionOptions, &createdSession)) {
       return reportError(code);
@@ -300,6 +301,8 @@ int elahRunCommand(int argc, char **argv) {
   RunOptions options;
   CLI::App app("Asks a model: the answer streams to stdout, thought before it.", argv[0]);
   app.add_option("file", options.file, "The artifact, or a program made with --emit exe")->required();
+  app.add_option("--model-folder", options.modelFolder,
+                 "Of an artifact made with --weights reference: where the model's shards are now");
   app.add_option("--prompt", options.prompt, "One question");
   app.add_option("--prompts-file", options.promptsFile, "A file with one question a line");
   app.add_flag("--chat", options.chat, "A conversation: questions from stdin, line by line");

@@ -181,7 +181,7 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
 elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,
                               elah_session **out) {
   Result<std::unique_ptr<Session>> session =
-      Session::create(*artifact->content, options ? *options : elah_session_options{0, 0});
+      Session::create(*artifact->content, options ? *options : elah_session_options{0, 0, nullptr});
   if (!session.ok()) {
     return report(session.status());
   }

@@ -5,6 +5,7 @@
 #define XXH_INLINE_ALL
 #include <cerrno>
 #include <cinttypes>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -86,6 +87,10 @@ Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
     return failure(ELAH_IO, "%s: cannot map: %s", path, std::strerror(errno));
   }
   std::unique_ptr<Artifact> artifact(new Artifact());
+  if (char *real = ::realpath(path, nullptr)) {
+    artifact->folder = std::string(real, static_cast<size_t>(std::strrchr(real, '/') - real));
+    std::free(real);
+  }
   artifact->mapping = mapping;
   artifact->mappingSize = fileSize;
   artifact->bytes = static_cast<const uint8_t *>(mapping);
@@ -239,6 +244,13 @@ Status Artifact::checkManifest() const {
     }
   }
   uint64_t weightsSize = section(ELAH_SECTION_WEIGHTS).size();
+  if (refersToWeights()) {
+    if (weightsSize != 0) {
+      return failure(ELAH_INVALID_DATA, "manifest: there are both a weights section and shards");
+    }
+    ELAH_RETURN_IF_ERROR(checkReferences(content));
+    weightsSize = maxPackedBytes;
+  }
   for (int i = 0; i < content.weights_size(); ++i) {
     const proto::Weight &weight = content.weights(i);
     if (weight.offset() % 64 != 0 || weight.offset() > weightsSize ||
@@ -303,6 +315,35 @@ Status Artifact::checkManifest() const {
     return failure(ELAH_INVALID_DATA, "manifest: the logits lead nowhere");
   }
   return Status();
+}
+
+std::string Artifact::identity() const {
+  // The manifest and the checksums of all else.
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  XXH3_128bits_update(&state, bytes + head->manifest_offset, head->manifest_size);
+  XXH3_128bits_update(&state, bytes + head->checksums_offset, head->checksums_size);
+  XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  char text[33];
+  std::snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, hash.high64, hash.low64);
+  return text;
+}
+
+Result<std::shared_ptr<const PackedWeights>> Artifact::packWeights(const char *modelFolder, unsigned threads) const {
+  std::lock_guard<std::mutex> lock(packedMutex);
+  if (std::shared_ptr<const PackedWeights> shared = packed.lock()) {
+    return shared;
+  }
+  if (!modelFolder && folder.empty()) {
+    return failure(ELAH_INVALID_ARGUMENT, "the artifact refers to a model's folder relative to its own, and is in no "
+                                          "folder; name the model's (elah_session_options.model_folder)");
+  }
+  Result<std::shared_ptr<const PackedWeights>> loaded =
+      PackedWeights::load(content, modelFolder ? modelFolder : folder + "/" + content.model_folder(), threads);
+  if (loaded.ok()) {
+    packed = *loaded;
+  }
+  return loaded;
 }
 
 std::string_view Artifact::section(elah_section_kind kind) const {

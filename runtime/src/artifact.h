@@ -1,10 +1,13 @@
 #ifndef RUNTIME_SRC_ARTIFACT_H
 #define RUNTIME_SRC_ARTIFACT_H
 
+#include "src/packed_weights.h"
 #include "src/status.h"
 #include <elah/artifact.h>
 #include <elah/manifest.pb.h>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <string_view>
 
 namespace elah {
@@ -28,6 +31,13 @@ public:
   /// Compares every block of every section, weights included, with its checksum.
   Status verify() const;
   const elah_artifact_header &header() const { return *head; }
+  /// A name for what the artifact holds, in hexadecimal: equal for equal bytes, whatever file they are in.
+  std::string identity() const;
+  /// Whether the weights are outside, in the original shards.
+  bool refersToWeights() const { return content.shards_size() > 0; }
+  /// The weights of an artifact that refers to them. Its sessions share them, and they end with the last session.
+  /// `modelFolder` may be null: the folder is then where it was, relative to the artifact, when that was made.
+  Result<std::shared_ptr<const PackedWeights>> packWeights(const char *modelFolder, unsigned threads) const;
 
 private:
   Artifact() = default;
@@ -42,6 +52,9 @@ private:
   uint64_t size = 0;
   const elah_artifact_header *head = nullptr;
   proto::Manifest content;
+  std::string folder; ///< Of the file, without links; empty for an artifact in memory.
+  mutable std::mutex packedMutex;
+  mutable std::weak_ptr<const PackedWeights> packed;
 };
 
 } // namespace elah

@@ -69,7 +69,8 @@ bool computesInBF16(const proto::Manifest &manifest) {
 std::string describe(const Artifact &artifact) {
   const proto::Manifest &manifest = artifact.manifest();
   Writer out;
-  out.open('{').key("architecture").value(manifest.architecture());
+  out.open('{').key("identity").value(artifact.identity());
+  out.key("architecture").value(manifest.architecture());
   out.key("target").value(manifest.target()).key("cpu").value(manifest.cpu()).key("cpu_features").open('[');
   for (const std::string &feature : manifest.cpu_features()) {
     out.value(feature);
@@ -83,7 +84,20 @@ std::string describe(const Artifact &artifact) {
   out.key("cache").open('{').key("layers").value(manifest.cache().layers());
   out.key("page_tokens").value(manifest.cache().page_tokens());
   out.key("bytes_per_token").value(cacheBytesPerToken(manifest)).close('}');
-  out.key("sections").open('[');
+  uint64_t weightBytes = 0;
+  for (const proto::Weight &weight : manifest.weights()) {
+    weightBytes += weight.size();
+  }
+  out.key("weights").open('{').key("mode").value(artifact.refersToWeights() ? "reference" : "embed");
+  out.key("count").value(static_cast<uint64_t>(manifest.weights_size())).key("bytes").value(weightBytes);
+  if (artifact.refersToWeights()) {
+    out.key("folder").value(manifest.model_folder()).key("shards").open('[');
+    for (const proto::Shard &shard : manifest.shards()) {
+      out.open('{').key("name").value(shard.name()).key("size").value(shard.size()).close('}');
+    }
+    out.close(']');
+  }
+  out.close('}').key("sections").open('[');
   for (uint32_t i = 0; i < artifact.header().section_count; ++i) {
     const elah_section &section = artifact.header().sections[i];
     out.open('{').key("name").value(sectionName(section.kind)).key("offset").value(section.offset);

@@ -29,8 +29,17 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact,
   }
   std::unique_ptr<Session> session(new Session(artifact));
   session->cacheRowCount = pages * pageTokens;
+  auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
+  if (artifact.refersToWeights()) {
+    Result<std::shared_ptr<const PackedWeights>> packed = artifact.packWeights(options.model_folder, threads);
+    if (!packed.ok()) {
+      return packed.status();
+    }
+    session->packedWeights = std::move(*packed);
+    weights = session->packedWeights->data();
+  }
   Result<std::unique_ptr<CpuProgram>> program =
-      CpuProgram::create(artifact, threads, session->cacheRowCount);
+      CpuProgram::create(artifact, weights, threads, session->cacheRowCount);
   if (!program.ok()) {
     return program.status();
   }

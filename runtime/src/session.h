@@ -37,6 +37,7 @@ private:
   Status checkStep(std::span<const elah_chunk> chunks) const;
 
   const Artifact &model;
+  std::shared_ptr<const PackedWeights> packedWeights; ///< If the artifact refers to its weights.
   std::unique_ptr<CpuProgram> program;
   std::map<uint32_t, Sequence> sequences;
   std::vector<int32_t> freePages; ///< The next one to use is at the back.

@@ -82,9 +82,9 @@ struct LaunchContext {
 
 } // namespace
 
-Result<std::unique_ptr<CpuProgram>> CpuProgram::create(const Artifact &artifact, unsigned threads,
-                                                       uint64_t cacheRows) {
-  std::unique_ptr<CpuProgram> program(new CpuProgram(artifact));
+Result<std::unique_ptr<CpuProgram>> CpuProgram::create(const Artifact &artifact, const uint8_t *weights,
+                                                       unsigned threads, uint64_t cacheRows) {
+  std::unique_ptr<CpuProgram> program(new CpuProgram(artifact, weights));
   ELAH_RETURN_IF_ERROR(checkProcessor(artifact.manifest()));
   ELAH_RETURN_IF_ERROR(program->loadObject());
   ELAH_RETURN_IF_ERROR(program->allocate(threads, cacheRows));
@@ -214,14 +214,13 @@ void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inp
     }
     offset += roundUp(static_cast<uint64_t>(bytes), 64);
   }
-  const char *weights = artifact.section(ELAH_SECTION_WEIGHTS).data();
   for (int i = 0; i < manifest.buffers_size(); ++i) {
     const proto::Buffer &buffer = manifest.buffers(i);
     uint8_t *address = nullptr;
     switch (buffer.place_case()) {
     case proto::Buffer::kWeight:
       // Kernels read their inputs only; the mapping is read-only.
-      address = reinterpret_cast<uint8_t *>(const_cast<char *>(weights)) + manifest.weights(buffer.weight()).offset();
+      address = const_cast<uint8_t *>(weights) + manifest.weights(buffer.weight()).offset();
       break;
     case proto::Buffer::kSlot:
       address = arena + slotOffsets[buffer.slot()];

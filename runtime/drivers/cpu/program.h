@@ -16,8 +16,9 @@ using Dims = std::array<int64_t, ELAH_DIM_COUNT>;
 /// An artifact's program on the CPU: its kernels, loaded, its arena and KV cache, allocated, its launches, in order.
 class CpuProgram {
 public:
-  /// `cacheRows` is a multiple of the page size.
-  static Result<std::unique_ptr<CpuProgram>> create(const Artifact &artifact, unsigned threads, uint64_t cacheRows);
+  /// `weights` is the artifact's weights section, or what takes its place. `cacheRows` is a multiple of the page size.
+  static Result<std::unique_ptr<CpuProgram>> create(const Artifact &artifact, const uint8_t *weights, unsigned threads,
+                                                    uint64_t cacheRows);
   ~CpuProgram();
   CpuProgram(const CpuProgram &) = delete;
 
@@ -28,11 +29,12 @@ public:
   unsigned threads() const { return pool->size(); }
 
 private:
-  explicit CpuProgram(const Artifact &artifact) : artifact(artifact) {}
+  CpuProgram(const Artifact &artifact, const uint8_t *weights) : artifact(artifact), weights(weights) {}
   Status loadObject();
   Status allocate(unsigned threads, uint64_t cacheRows);
 
   const Artifact &artifact;
+  const uint8_t *weights;
   void *object = nullptr;
   std::vector<elah_cpu_kernel> kernels; ///< By kernel index.
   std::unique_ptr<ThreadPool> pool;

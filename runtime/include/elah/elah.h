@@ -105,6 +105,9 @@ typedef struct elah_session elah_session;
 typedef struct elah_session_options {
   uint32_t threads;      /* 0: as many as the machine has */
   uint64_t cache_tokens; /* tokens that the KV cache holds, of all sequences; 0: max_context * max_sequences */
+  /* Of an artifact made with `--weights reference`: the folder with the model's shards, from which the first of its
+   * sessions packs the weights. NULL: where the folder was, relative to the artifact, when that was made. */
+  const char *model_folder;
 } elah_session_options;
 
 ELAH_API elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,

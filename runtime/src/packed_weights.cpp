@@ -1,0 +1,130 @@
+// An artifact may refer to the checkpoint that it was compiled from instead of holding a copy. Its weights are then
+// packed when a session begins: streamed from the shards into anonymous memory by the code that the compiler packs
+// with. The shards are bound by size and header: a checkpoint of other shapes, types or order is refused. Weights as
+// such are not hashed, since they need not be there at compile time: of two checkpoints with equal headers the artifact
+// takes either.
+#include "src/packed_weights.h"
+#include "drivers/cpu/thread_pool.h"
+#include "packing/recipe.h"
+#include "packing/weight_packer.h"
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cinttypes>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+
+namespace elah {
+
+Status checkReferences(const proto::Manifest &manifest) {
+  for (const proto::Shard &shard : manifest.shards()) {
+    if (!isPlainFileName(shard.name())) {
+      return failure(ELAH_INVALID_DATA, "manifest: '%s' is no shard's plain file name", shard.name().c_str());
+    }
+    if (shard.size() > maxPackedBytes || shard.header_size() > shard.size()) {
+      return failure(ELAH_INVALID_DATA, "manifest: the sizes of shard '%s' are out of range", shard.name().c_str());
+    }
+  }
+  if (manifest.model_folder().find('\0') != std::string::npos) {
+    return failure(ELAH_INVALID_DATA, "manifest: the model's folder has a NUL in its name");
+  }
+  uint64_t end = 0;
+  for (const proto::Weight &weight : manifest.weights()) {
+    Result<uint64_t> bytes = checkRecipe(weight.recipe(), manifest.shards());
+    if (!bytes.ok()) {
+      return failure(ELAH_INVALID_DATA, "manifest: weight '%s': %s", weight.name().c_str(),
+                     bytes.status().message().c_str());
+    }
+    if (*bytes != weight.size() || weight.offset() < end || weight.offset() > maxPackedBytes ||
+        weight.size() > maxPackedBytes - weight.offset()) {
+      return failure(ELAH_INVALID_DATA,
+                     "manifest: weight '%s' has %" PRIu64 " bytes at offset %" PRIu64 ", its recipe makes %" PRIu64
+                     ", the weight before it ends at %" PRIu64,
+                     weight.name().c_str(), weight.size(), weight.offset(), *bytes, end);
+    }
+    end = weight.offset() + weight.size();
+  }
+  return Status();
+}
+
+namespace {
+
+struct Work {
+  const WeightPacker *packer;
+  const WeightPacker::Piece *piece;
+  uint8_t *output;
+};
+
+struct PackingState {
+  std::vector<Work> work;
+  std::atomic<bool> hasFailed{false};
+  std::mutex mutex;
+  Status status;
+};
+
+void packPieces(void *context, int64_t begin, int64_t end, unsigned) {
+  PackingState &state = *static_cast<PackingState *>(context);
+  for (int64_t i = begin; i < end && !state.hasFailed; ++i) {
+    const Work &work = state.work[static_cast<size_t>(i)];
+    Status status = work.packer->pack(*work.piece, {work.output, work.piece->size});
+    if (!status.ok()) {
+      std::lock_guard<std::mutex> lock(state.mutex);
+      if (!state.hasFailed.exchange(true)) {
+        state.status = std::move(status);
+      }
+    }
+  }
+}
+
+} // namespace
+
+Result<std::shared_ptr<const PackedWeights>> PackedWeights::load(const proto::Manifest &manifest,
+                                                                 const std::string &folder, unsigned threads) {
+  ShardFiles shards(folder);
+  for (const proto::Shard &shard : manifest.shards()) {
+    if (Status status = shards.openExpected(shard); !status.ok()) {
+      return status.code() == ELAH_NOT_FOUND
+                 ? Status(ELAH_NOT_FOUND, status.message() + "; if the model's folder is elsewhere, name it "
+                                                             "(--model-folder, elah_session_options.model_folder)")
+                 : status;
+    }
+  }
+  std::shared_ptr<PackedWeights> weights(new PackedWeights());
+  if (manifest.weights().empty()) {
+    return std::shared_ptr<const PackedWeights>(std::move(weights));
+  }
+  const proto::Weight &last = manifest.weights(manifest.weights_size() - 1);
+  weights->size = std::max<uint64_t>(last.offset() + last.size(), 1);
+  void *address = ::mmap(nullptr, weights->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) {
+    return failure(ELAH_OUT_OF_MEMORY, "cannot allocate %" PRIu64 " bytes for the weights: %s", weights->size,
+                   std::strerror(errno));
+  }
+  weights->bytes = static_cast<uint8_t *>(address);
+  ::madvise(address, weights->size, MADV_HUGEPAGE);
+
+  PackingState state;
+  std::vector<WeightPacker> packers;
+  packers.reserve(static_cast<size_t>(manifest.weights_size()));
+  for (const proto::Weight &weight : manifest.weights()) {
+    const WeightPacker &packer = packers.emplace_back(weight.recipe(), shards);
+    for (const WeightPacker::Piece &piece : packer.pieces()) {
+      state.work.push_back({&packer, &piece, weights->bytes + weight.offset() + piece.offset});
+    }
+  }
+  ThreadPool(threads).run(static_cast<int64_t>(state.work.size()), packPieces, &state);
+  if (!state.status.ok()) {
+    return std::move(state.status);
+  }
+  ::mprotect(address, weights->size, PROT_READ); // as a mapped artifact's are
+  return std::shared_ptr<const PackedWeights>(std::move(weights));
+}
+
+PackedWeights::~PackedWeights() {
+  if (bytes) {
+    ::munmap(bytes, size);
+  }
+}
+
+} // namespace elah

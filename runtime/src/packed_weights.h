@@ -1,0 +1,38 @@
+#ifndef RUNTIME_SRC_PACKED_WEIGHTS_H
+#define RUNTIME_SRC_PACKED_WEIGHTS_H
+
+#include "src/status.h"
+#include <elah/manifest.pb.h>
+#include <memory>
+
+namespace elah {
+
+/// No artifact's weights are larger.
+constexpr uint64_t maxPackedBytes = uint64_t(1) << 46;
+
+/// Checks what a manifest says of weights that are not in the artifact: its shards, and the recipe of every weight.
+Status checkReferences(const proto::Manifest &manifest);
+
+/// The weights of an artifact made with `--weights reference`, packed into memory of this process.
+class PackedWeights {
+public:
+  /// Packs them from the shards in `folder`, which must be those that the artifact was compiled from, on `threads`
+  /// threads. The manifest has passed checkReferences.
+  static Result<std::shared_ptr<const PackedWeights>> load(const proto::Manifest &manifest, const std::string &folder,
+                                                           unsigned threads);
+  ~PackedWeights();
+  PackedWeights(const PackedWeights &) = delete;
+
+  /// What would be the weights section.
+  const uint8_t *data() const { return bytes; }
+
+private:
+  PackedWeights() = default;
+
+  uint8_t *bytes = nullptr;
+  uint64_t size = 0;
+};
+
+} // namespace elah
+
+#endif
