@@ -43,7 +43,8 @@ struct ModelConfig {
   // DeepSeek-V3.
   int64_t queryRank = 0; ///< 0: the query is projected directly.
   int64_t latentRank = 0, nopeDim = 0, ropeDim = 0, valueDim = 0;
-  int64_t expertIntermediate = 0, experts = 0, sharedExperts = 0, firstDenseLayers = 0, moeLayerFrequency = 1;
+  int64_t expertIntermediate = 0, experts = 0, sharedExperts = 0, moeLayerFrequency = 1;
+  int64_t firstDenseLayers = 0; ///< All of them, or more, in a model without experts.
   int64_t nextTokenLayers = 0;
   int64_t topK = 0, groups = 1, topGroups = 1;
   bool normalizeWeights = true, ropeInterleaved = true;

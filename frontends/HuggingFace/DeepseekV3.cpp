@@ -19,11 +19,11 @@ Value attention(ModelBuilder &model, Value input, Value positions, Value &cache,
   if (config.queryRank == 0) {
     query = model.linear(input, config.heads * headDim, name + ".q_proj");
   } else {
-    Value low = model.linear(input, config.queryRank, name + ".q_a_proj");
+    Value low = model.linear(input, config.queryRank, name + ".q_a_proj", config.qkvBias);
     low = model.norm(low, config.queryRank, name + ".q_a_layernorm", lowRankNormEpsilon);
     query = model.linear(low, config.heads * headDim, name + ".q_b_proj");
   }
-  Value latent = model.linear(input, config.latentRank + config.ropeDim, name + ".kv_a_proj_with_mqa");
+  Value latent = model.linear(input, config.latentRank + config.ropeDim, name + ".kv_a_proj_with_mqa", config.qkvBias);
   Value normWeight = model.weight(name + ".kv_a_layernorm.weight", {config.latentRank});
   Value expand =
       model.weight(name + ".kv_b_proj.weight", {config.heads * (config.nopeDim + config.valueDim), config.latentRank});
@@ -34,7 +34,7 @@ Value attention(ModelBuilder &model, Value input, Value positions, Value &cache,
                                           config.latentRank, APFloat(softmaxScale(config, headDim)),
                                           APFloat(lowRankNormEpsilon), layer, model.rope(config.ropeDim));
   cache = op.getNewCache();
-  return model.linear(op.getResult(), config.hidden, name + ".o_proj");
+  return model.linear(op.getResult(), config.hidden, name + ".o_proj", config.outputBias);
 }
 
 /// The experts' matrices: one tensor each, or fused by a newer transformers as gate_up_proj [E, 2I, H], down_proj [E,
@@ -60,11 +60,8 @@ ExpertWeights expertWeights(ModelBuilder &model, const Twine &module) {
             model.weightOf(downs, name + ".down_proj")};
   }
   auto stacked = [&](StringRef projection, int64_t rows, int64_t columns) {
-    std::vector<std::string> names;
-    for (int64_t expert = 0; expert < experts; ++expert) {
-      names.push_back((name + "." + Twine(expert) + "." + projection + ".weight").str());
-    }
-    return model.stackedWeight(names, {rows, columns}, name + "." + projection);
+    auto nameOf = [&](int64_t expert) { return (name + "." + Twine(expert) + "." + projection + ".weight").str(); };
+    return model.stackedWeight(experts, nameOf, {rows, columns}, name + "." + projection);
   };
   return {stacked("gate_proj", inner, hidden), stacked("up_proj", inner, hidden), stacked("down_proj", hidden, inner)};
 }
@@ -106,6 +103,27 @@ Value deepseekV3Layer(ModelBuilder &model, Value hidden, Value positions, Value 
   Value mlp =
       dense ? model.swigluMlp(normed, config.intermediate, name + ".mlp") : routedMlp(model, normed, name + ".mlp");
   return model.add(hidden, mlp, name);
+}
+
+Value deepseekV3NextToken(ModelBuilder &model, Value tokens, Value positions, Value hidden, Value &cache,
+                          int64_t layer) {
+  const ModelConfig &config = model.config;
+  std::string name = ("model.layers." + Twine(layer)).str();
+  // The files of R1 hold copies of the model's embedding and head; newer ones leave them out.
+  auto ownOr = [&](const Twine &own, StringRef shared) {
+    return model.hasTensor(own + ".weight") ? own.str() : shared.str();
+  };
+  Value embedded = model.embedding(tokens, ownOr(name + ".embed_tokens", "model.embed_tokens"));
+  Value hiddenNorm = model.weight(name + ".hnorm.weight", {config.hidden});
+  Value embeddingNorm = model.weight(name + ".enorm.weight", {config.hidden});
+  Value projection = model.weight(name + ".eh_proj.weight", {config.hidden, 2 * config.hidden});
+  hidden =
+      r1::NextTokenBlockOp::create(model.builder, model.locationOf(name + ".eh_proj"), hidden.getType(), hidden,
+                                   embedded, positions, hiddenNorm, embeddingNorm, projection, APFloat(config.epsilon));
+  hidden = deepseekV3Layer(model, hidden, positions, cache, layer);
+  hidden = model.norm(hidden, config.hidden, name + ".shared_head.norm", config.epsilon);
+  return model.linear(hidden, config.vocabulary,
+                      ownOr(name + ".shared_head.head", config.tiedEmbeddings ? "model.embed_tokens" : "lm_head"));
 }
 
 } // namespace elah

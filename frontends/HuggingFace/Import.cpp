@@ -10,28 +10,73 @@ using namespace mlir;
 namespace elah {
 namespace {
 
-r1::CacheType cacheType(MLIRContext *context, const ModelConfig &config) {
+// A checkpoint of another kind has thousands of tensors that nothing asks for.
+constexpr size_t maxWarnings = 8;
+
+r1::CacheType cacheType(MLIRContext *context, const ModelConfig &config, int64_t layers) {
   if (config.architecture == Architecture::DeepseekV3) {
-    return r1::CacheType::get(context, r1::CacheKind::Latent, config.layers, config.latentRank + config.ropeDim, 0);
+    return r1::CacheType::get(context, r1::CacheKind::Latent, layers, config.latentRank + config.ropeDim, 0);
   }
   int64_t width = config.kvHeads * config.headDim;
-  return r1::CacheType::get(context, r1::CacheKind::KeyValue, config.layers, width, width);
+  return r1::CacheType::get(context, r1::CacheKind::KeyValue, layers, width, width);
 }
 
 /// Whether a tensor that nothing asked for is expected to be there: transformers ignores these, too.
 bool isIgnorable(const ModelConfig &config, StringRef name) {
   if (name.consume_front("model.layers.")) {
-    uint64_t layer;
-    // DeepSeek's multi-token prediction layers lie behind the model's own.
-    bool isBehind = !name.consumeInteger(10, layer) && layer >= static_cast<uint64_t>(config.layers);
+    // DeepSeek's multi-token prediction layers lie behind the model's own; not every config.json counts them.
+    uint64_t layer, first = static_cast<uint64_t>(config.layers);
+    uint64_t count = static_cast<uint64_t>(std::max<int64_t>(config.nextTokenLayers, 1));
+    bool isBehind = !name.consumeInteger(10, layer) && layer >= first && layer < first + count;
     return (isBehind && config.architecture == Architecture::DeepseekV3) || name.ends_with(".rotary_emb.inv_freq");
   }
   return name == "lm_head.weight" && config.tiedEmbeddings;
 }
 
+void warnOfUnused(const ModelBuilder &model, Location location) {
+  std::vector<std::string> names = model.unusedTensors();
+  llvm::erase_if(names, [&](StringRef name) { return isIgnorable(model.config, name); });
+  for (size_t i = 0; i < std::min(names.size(), maxWarnings); ++i) {
+    emitWarning(location) << "tensor '" << names[i] << "' is not part of a " << model.config.architectureName
+                          << " and is left out";
+  }
+  if (names.size() > maxWarnings) {
+    emitWarning(location) << names.size() - maxWarnings << " more tensors are left out";
+  }
+}
+
+void buildForward(ModelBuilder &model, func::FuncOp function) {
+  const ModelConfig &config = model.config;
+  OpBuilder &builder = model.builder;
+  Block *body = function.addEntryBlock();
+  builder.setInsertionPointToEnd(body);
+  Value tokens = body->getArgument(0), positions = body->getArgument(1), cache = body->getArgument(2);
+  Value hidden = model.embedding(tokens, "model.embed_tokens");
+  for (int64_t layer = 0; layer < config.layers && !model.failed(); ++layer) {
+    hidden = config.architecture == Architecture::DeepseekV3 ? deepseekV3Layer(model, hidden, positions, cache, layer)
+                                                             : denseLayer(model, hidden, positions, cache, layer);
+  }
+  hidden = model.norm(hidden, config.hidden, "model.norm", config.epsilon);
+  Value head = model.weight(config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
+                            {config.vocabulary, config.hidden});
+  Value logits =
+      r1::LinearOp::create(builder, model.locationOf("lm_head"), model.rows(config.vocabulary), hidden, head, Value());
+  func::ReturnOp::create(builder, model.locationOf("model"), ValueRange{logits, cache});
+}
+
+void buildNextToken(ModelBuilder &model, func::FuncOp function) {
+  OpBuilder &builder = model.builder;
+  Block *body = function.addEntryBlock();
+  builder.setInsertionPointToEnd(body);
+  Value cache = body->getArgument(3);
+  Value logits = deepseekV3NextToken(model, body->getArgument(0), body->getArgument(1), body->getArgument(2), cache,
+                                     model.config.layers);
+  func::ReturnOp::create(builder, function.getLoc(), ValueRange{logits, cache});
+}
+
 } // namespace
 
-OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder) {
+OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder, const ImportOptions &options) {
   context->loadDialect<r1::R1Dialect, func::FuncDialect>();
   Location folderLocation = FileLineColLoc::get(StringAttr::get(context, folder), 0, 0);
   auto reject = [&](llvm::Error error) -> OwningOpRef<ModuleOp> {
@@ -42,6 +87,12 @@ OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder) 
   if (!config) {
     return reject(config.takeError());
   }
+  bool hasNextToken = options.nextTokenLayers == NextTokenLayers::Import;
+  if (hasNextToken && config->nextTokenLayers != 1) {
+    emitError(folderLocation) << "config.json: 'num_nextn_predict_layers': expected 1 to import the layer, found "
+                              << config->nextTokenLayers;
+    return {};
+  }
   llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) {
     return reject(checkpoint.takeError());
@@ -49,36 +100,25 @@ OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder) 
 
   OpBuilder builder(context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(folderLocation);
-  builder.setInsertionPointToEnd(module->getBody());
   ModelBuilder model(builder, *config, *checkpoint, folder);
   auto indices = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  r1::CacheType cache = cacheType(context, *config);
-  auto logitsType = model.rows(config->vocabulary);
-  auto function = func::FuncOp::create(builder, model.locationOf("model"), "forward",
-                                       builder.getFunctionType({indices, indices, cache}, {logitsType, cache}));
-  Block *body = function.addEntryBlock();
-  builder.setInsertionPointToEnd(body);
-  Value tokens = body->getArgument(0), positions = body->getArgument(1), state = body->getArgument(2);
-
-  Value hidden = model.embedding(tokens, "model.embed_tokens");
-  for (int64_t layer = 0; layer < config->layers && !model.failed(); ++layer) {
-    hidden = config->architecture == Architecture::DeepseekV3 ? deepseekV3Layer(model, hidden, positions, state, layer)
-                                                              : denseLayer(model, hidden, positions, state, layer);
+  r1::CacheType cache = cacheType(context, *config, config->layers + (hasNextToken ? 1 : 0));
+  RankedTensorType logits = model.rows(config->vocabulary);
+  auto addFunction = [&](StringRef name, const Twine &source, ArrayRef<Type> inputs) {
+    builder.setInsertionPointToEnd(module->getBody());
+    return func::FuncOp::create(builder, model.locationOf(source), name,
+                                builder.getFunctionType(inputs, {logits, cache}));
+  };
+  buildForward(model, addFunction("forward", "model", {indices, indices, cache}));
+  uint64_t parameters = model.parameters();
+  if (hasNextToken && !model.failed()) {
+    buildNextToken(model, addFunction("next_token", "model.layers." + Twine(config->layers),
+                                      {indices, indices, model.rows(config->hidden), cache}));
   }
-  hidden = model.norm(hidden, config->hidden, "model.norm", config->epsilon);
-  Value head = model.weight(config->tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
-                            {config->vocabulary, config->hidden});
-  Value logits = r1::LinearOp::create(builder, model.locationOf("lm_head"), logitsType, hidden, head, Value());
-  func::ReturnOp::create(builder, model.locationOf("model"), ValueRange{logits, state});
   if (model.failed()) {
     return {};
   }
-  for (const std::string &name : model.unusedTensors()) {
-    if (!isIgnorable(*config, name)) {
-      emitWarning(folderLocation) << "tensor '" << name << "' is not part of a " << config->architectureName
-                                  << " and is left out";
-    }
-  }
+  warnOfUnused(model, folderLocation);
 
   Operation *op = module->getOperation();
   op->setAttr("r1.architecture", builder.getStringAttr(config->architectureName));
@@ -86,7 +126,7 @@ OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder) 
   op->setAttr("r1.max_context", builder.getI64IntegerAttr(config->maxPositions));
   op->setAttr("r1.bos_token", builder.getI64IntegerAttr(config->bosToken));
   op->setAttr("r1.eos_tokens", builder.getDenseI64ArrayAttr(config->eosTokens));
-  op->setAttr("r1.parameters", builder.getI64IntegerAttr(static_cast<int64_t>(model.parameters())));
+  op->setAttr("r1.parameters", builder.getI64IntegerAttr(static_cast<int64_t>(parameters)));
   return module;
 }
 

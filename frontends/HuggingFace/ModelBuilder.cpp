@@ -50,7 +50,9 @@ r1::WeightAttr ModelBuilder::source(const Twine &nameTwine, ArrayRef<int64_t> sh
     return r1::WeightAttr::get(context, builder.getStringAttr(""), builder.getStringAttr(name), 0, 0, type, {});
   };
   if (!tensor) {
-    fail(formatv("tensor '{0}' is missing from the checkpoint", name).str());
+    fail(formatv("tensor '{0}' is missing from the checkpoint, config.json asks for one of shape [{1:$[, ]}]", name,
+                 llvm::make_range(shape.begin(), shape.end()))
+             .str());
     return placeholder();
   }
   const TensorEntry &entry = tensor->entry;
@@ -78,6 +80,12 @@ r1::WeightAttr ModelBuilder::source(const Twine &nameTwine, ArrayRef<int64_t> sh
   if (isa<Float8E4M3FNType>(element)) {
     if (config.blockRows == 0) {
       fail(formatv("{0}: tensor '{1}' is FP8, config.json has no quantization_config with weight_block_size",
+                   tensor->file, name)
+               .str());
+      return placeholder();
+    }
+    if (shape.size() < 2) {
+      fail(formatv("{0}: tensor '{1}': expected F32, BF16 or F16, found F8_E4M3, which is for matrices only",
                    tensor->file, name)
                .str());
       return placeholder();
@@ -115,10 +123,11 @@ Value ModelBuilder::weightOf(ArrayRef<Attribute> parts, const Twine &module) {
     shape.insert(shape.begin(), static_cast<int64_t>(parts.size()));
   }
   for (Attribute part : parts) {
-    if (cast<r1::WeightAttr>(part).getType() != first) {
-      fail(formatv("tensors '{0}' and '{1}' must have one type",
-                   cast<r1::WeightAttr>(parts.front()).getName().getValue(),
-                   cast<r1::WeightAttr>(part).getName().getValue())
+    auto weight = cast<r1::WeightAttr>(part);
+    if (weight.getType() != first) {
+      fail(formatv("{0}: tensor '{1}': expected {2}, as '{3}' has, found {4}", weight.getFile().getValue(),
+                   weight.getName().getValue(), first, cast<r1::WeightAttr>(parts.front()).getName().getValue(),
+                   weight.getType())
                .str());
     }
   }
@@ -128,11 +137,14 @@ Value ModelBuilder::weightOf(ArrayRef<Attribute> parts, const Twine &module) {
 
 Value ModelBuilder::weight(const Twine &name, ArrayRef<int64_t> shape) { return weightOf({source(name, shape)}, name); }
 
-Value ModelBuilder::stackedWeight(ArrayRef<std::string> names, ArrayRef<int64_t> shape, const Twine &module) {
+Value ModelBuilder::stackedWeight(int64_t count, function_ref<std::string(int64_t)> nameOf, ArrayRef<int64_t> shape,
+                                  const Twine &module) {
   SmallVector<Attribute> parts;
-  for (const std::string &name : names) {
-    parts.push_back(source(name, shape));
+  for (int64_t index = 0; index < count && (parts.empty() || !failed()); ++index) {
+    parts.push_back(source(nameOf(index), shape));
   }
+  // After an error the made-up weight has to have the right shape still.
+  parts.resize(static_cast<size_t>(count), parts.front());
   return weightOf(parts, module);
 }
 
@@ -203,7 +215,7 @@ r1::RopeAttr ModelBuilder::rope(int64_t dim) const {
 std::vector<std::string> ModelBuilder::unusedTensors() const {
   std::vector<std::string> names;
   for (const auto &tensor : checkpoint.tensors()) {
-    if (!used.count(tensor.getKey().str())) {
+    if (!used.contains(tensor.getKey())) {
       names.push_back(tensor.getKey().str());
     }
   }

@@ -6,7 +6,7 @@
 #include "frontends/HuggingFace/Config.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
-#include <set>
+#include "llvm/ADT/StringSet.h"
 
 namespace elah {
 
@@ -25,12 +25,11 @@ public:
 
   /// The tensor `name` of `shape`, as an r1.weight.
   mlir::Value weight(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
-  /// `names`, all of `shape`, stacked.
-  mlir::Value stackedWeight(llvm::ArrayRef<std::string> names, llvm::ArrayRef<int64_t> shape,
-                            const llvm::Twine &module);
+  /// `count` tensors, all of `shape`, stacked.
+  mlir::Value stackedWeight(int64_t count, llvm::function_ref<std::string(int64_t)> nameOf,
+                            llvm::ArrayRef<int64_t> shape, const llvm::Twine &module);
   bool hasTensor(const llvm::Twine &name) const { return checkpoint.find(name.str()) != nullptr; }
-  /// The bytes of one tensor, or of rows [firstRow, firstRow + shape[0]) of slice `slice` of a fused [E, rows, columns]
-  /// tensor. Null after an error.
+  /// The bytes of one tensor.
   r1::WeightAttr source(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
   mlir::Value weightOf(llvm::ArrayRef<mlir::Attribute> parts, const llvm::Twine &module);
   /// Part `index` of a tensor [count, rows, columns] that holds `rows` from `firstRow` on.
@@ -59,7 +58,7 @@ private:
   std::string folder;
   bool hasFailed = false;
   uint64_t parameterCount = 0;
-  std::set<std::string> used;
+  llvm::StringSet<> used;
 };
 
 } // namespace elah

@@ -137,9 +137,9 @@ public:
                  .Case("data_offsets", Member::DataOffsets)
                  .Default(Member::None);
     if (member == Member::None) {
-      return fail(
-          formatv("tensor '{0}': expected the keys dtype, shape and data_offsets, found {1}", tensor.name, inQuotes(name))
-              .str());
+      return fail(formatv("tensor '{0}': expected the keys dtype, shape and data_offsets, found {1}", tensor.name,
+                          inQuotes(name))
+                      .str());
     }
     bool &isSeen = hasMember[static_cast<int>(member)];
     if (isSeen) {

@@ -24,7 +24,8 @@ struct TemporaryFolder {
   std::string write(const std::string &name, const std::string &bytes) const {
     std::filesystem::path file = std::filesystem::path(path) / name;
     std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    std::filesystem::remove(file); // Truncating would have some file systems wait for the disk.
+    std::ofstream(file, std::ios::binary) << bytes;
     return file.string();
   }
 
