@@ -20,7 +20,7 @@ struct CpuObject {
 
 struct CpuEmitOptions {
   unsigned threads = 1;   ///< Of the compiler; the image does not depend on them.
-  std::string dumpFolder; ///< If not empty: <symbol>.mlir, <symbol>.ll and <symbol>.s land there.
+  std::string dumpFolder = {}; ///< If not empty: <symbol>.mlir, <symbol>.ll and <symbol>.s land there.
 };
 
 /// Compiles the kernels for `target`. Fails if the target cannot compute what a kernel asks for, or

@@ -168,11 +168,11 @@ Value KernelBuilder::sqrt(Value a) { return math::SqrtOp::create(builder, locati
 
 Value KernelBuilder::exp(Value a) {
   // exp(a) = 2^n * exp(r), n = round(a / ln 2), |r| <= ln 2 / 2; exp(r) by its Taylor series to r^7, whose rest is below
-  // 1e-8. ln 2 is split so that n * ln2High is exact.
+  // 1e-8. ln 2 is split so that n * ln2High is exact. Only n is clamped: what is too large becomes infinite, NaN stays.
   int64_t width = widthOf(a);
   Value clamped = min(max(a, splat(-88.0, width)), splat(88.0, width));
   Value n = math::RoundEvenOp::create(builder, location, mul(clamped, splat(1.4426950408889634, width)));
-  Value r = fma(n, splat(-0.693359375, width), clamped);
+  Value r = fma(n, splat(-0.693359375, width), a);
   r = fma(n, splat(2.12194440054690583e-4, width), r);
   Value p = splat(1.0 / 5040, width);
   for (double coefficient : {1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0}) {

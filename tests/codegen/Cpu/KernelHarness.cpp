@@ -26,6 +26,12 @@ std::vector<std::string> runnableTargets() {
   return names;
 }
 
+std::string nameOfTarget(const testing::TestParamInfo<std::string> &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 Buffer::Buffer(size_t bytes) : bytes(bytes) {
   size_t padded = (bytes + 63) / 64 * 64;
   mapped = (padded + 4095) / 4096 * 4096 + 4096;

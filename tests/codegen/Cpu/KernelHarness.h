@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <gtest/gtest.h>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ namespace elah::test {
 
 /// The named targets that this machine can run.
 std::vector<std::string> runnableTargets();
+/// A target as part of a test's name.
+std::string nameOfTarget(const testing::TestParamInfo<std::string> &info);
 
 /// Memory that ends at a forbidden page (rounded to 64 bytes), filled with 0xff.
 class Buffer {

@@ -354,11 +354,155 @@ TEST_P(Products, Gemm) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Products, testing::ValuesIn(runnableTargets()),
-                         [](const auto &info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+TEST_P(Products, GroupedGemm) {
+  CpuTarget target = llvm::cantFail(lookupCpuTarget(GetParam()));
+  using enum Format;
+  struct GroupedCase {
+    Format weight, input, output;
+    int64_t n, k;
+    bool swiglu, gathers;
+    int64_t blockN, blockK;
+  };
+  std::vector<GroupedCase> cases;
+  for (Format input : {F32, BF16}) {
+    if (input == BF16 && !target.hasBF16Dot) {
+      continue;
+    }
+    cases.push_back({F8, input, input, 2 * 72, 144, true, true, 128, 128});
+    cases.push_back({F8, input, F32, 100, 72, false, false, 128, 128});
+    cases.push_back({BF16, input, F32, 64, 50, false, true, 0, 0});
+  }
+  // Rows of each expert: none, one, as many as a tile, more.
+  std::vector<int32_t> counts = {0, 1, 0, 6, 5, 19, 0};
+  int64_t experts = static_cast<int64_t>(counts.size()), tokens = 11, total = 31, topK = 3;
+  Random random(2);
+  std::vector<Weight> weights;
+  std::string text;
+  for (auto [index, c] : llvm::enumerate(cases)) {
+    Weight weight{c.weight, c.n, c.k, target.panel(), c.input == BF16 ? 2 : 1, experts, c.swiglu, c.blockN, c.blockK,
+                  {},       {},  {}};
+    weight.fill(random);
+    int64_t columns = c.swiglu ? c.n / 2 : c.n;
+    Rows input(c.input, 1, c.k, c.k), output(c.output, 1, columns, columns);
+    std::string scaleArgument, scaleOperand, scaleType, scaleRows;
+    if (c.blockN > 0) {
+      scaleType = llvm::formatv(", memref<{0}xf32>", weight.scales.size());
+      scaleArgument = llvm::formatv(", %s: memref<{0}xf32>", weight.scales.size());
+      scaleRows = llvm::formatv(", #exec.extent<{0}>", weight.scales.size());
+      scaleOperand = " scales %s";
+    }
+    std::string type = llvm::formatv("memref<{0}xi8>", weight.bytes.size());
+    text += llvm::formatv(
+        "exec.kernel @grouped{0}(%a: {1}, %w: {2}{3}, %o: memref<{4}xi32>{5}, %c: {6}) rows [#exec.extent<{7}tokens>, "
+        "#exec.extent<{8}>{9}, #exec.extent<{4}>{10}, #exec.extent<{11} * tokens>] {{\n kernel.grouped_gemm %a, %w{12} "
+        "offsets %o{13} to %c {{packing = {14}, compute = #kernel<compute {15}>, activation = #kernel<activation {16}>} "
+        ": {1}, {2}{17}, memref<{4}xi32>{18}, {6}\n}\n",
+        index, input.type(), type, scaleArgument, experts + 1, c.gathers ? ", %g: memref<?xi32>" : "", output.type(),
+        c.gathers ? "" : "3 * ", weight.bytes.size(), scaleRows, c.gathers ? ", #exec.extent<3 * tokens>" : "", topK,
+        scaleOperand, c.gathers ? " gather %g" : "", weight.packing(), c.input == BF16 ? "bf16" : "f32",
+        c.swiglu ? "swiglu" : "none", scaleType, c.gathers ? ", memref<?xi32>" : "");
+    weights.push_back(std::move(weight));
+  }
+  Kernels kernels(GetParam(), "module {\n" + text + "}\n");
+  ASSERT_FALSE(HasFailure());
+
+  std::vector<int32_t> offsets = {0};
+  for (int32_t count : counts) {
+    offsets.push_back(offsets.back() + count);
+  }
+  ASSERT_EQ(offsets.back(), total);
+  std::vector<int32_t> gather(topK * tokens);
+  for (int32_t &token : gather) {
+    token = static_cast<int32_t>(random.below(tokens));
+  }
+  auto offsetBuffer = bufferOf(offsets), gatherBuffer = bufferOf(gather);
+  for (auto [index, c] : llvm::enumerate(cases)) {
+    const Weight &weight = weights[index];
+    auto packed = bufferOf(weight.bytes), scales = bufferOf(weight.scales);
+    int64_t columns = c.swiglu ? c.n / 2 : c.n;
+    Rows input(c.input, c.gathers ? tokens : total, c.k, c.k), output(c.output, total, columns, columns);
+    input.fill(random);
+    std::vector<void *> buffers = {input.buffer->data(), packed->data()};
+    if (c.blockN > 0) {
+      buffers.push_back(scales->data());
+    }
+    buffers.push_back(offsetBuffer->data());
+    if (c.gathers) {
+      buffers.push_back(gatherBuffer->data());
+    }
+    buffers.push_back(output.buffer->data());
+    kernels.run("grouped" + std::to_string(index), buffers, {.tokens = tokens}, weight.blocks());
+    std::vector<double> expected, found;
+    for (int64_t expert = 0; expert < experts; ++expert) {
+      for (int64_t row = offsets[expert]; row < offsets[expert + 1]; ++row) {
+        int64_t source = c.gathers ? gather[row] : row;
+        auto product = [&](int64_t column) {
+          double sum = 0;
+          for (int64_t i = 0; i < c.k; ++i) {
+            sum += input.get(source, i) * weight.values[(expert * c.n + column) * c.k + i];
+          }
+          return sum;
+        };
+        for (int64_t column = 0; column < columns; ++column) {
+          expected.push_back(c.swiglu ? silu(product(column)) * product(columns + column) : product(column));
+          found.push_back(output.get(row, column));
+        }
+      }
+    }
+    EXPECT_LT(difference(expected, found), c.output == BF16 ? 2e-5 : 1e-10) << weight.packing();
+  }
+}
+
+TEST_P(Products, HeadGemm) {
+  CpuTarget target = llvm::cantFail(lookupCpuTarget(GetParam()));
+  using enum Format;
+  int64_t heads = 3, n = 70, k = 45, inputStride = 60, inputOffset = 7, outputStride = 90, outputOffset = 13;
+  Random random(3);
+  for (Format input : {F32, BF16}) {
+    if (input == BF16 && !target.hasBF16Dot) {
+      continue;
+    }
+    Weight weight{BF16, n, k, target.panel(), input == BF16 ? 2 : 1, heads, false, 0, 0, {}, {}, {}};
+    weight.fill(random);
+    auto packed = bufferOf(weight.bytes);
+    int64_t rows = 9, inputWidth = heads * inputStride, outputWidth = heads * outputStride;
+    Rows a(input, rows, inputWidth, inputWidth), c(F32, rows, outputWidth, outputWidth);
+    std::string text = llvm::formatv(
+        "module {{\nexec.kernel @heads(%a: {0}, %w: memref<{1}xi8>, %c: {2}) rows [#exec.extent<tokens>, "
+        "#exec.extent<{1}>, #exec.extent<tokens>] {{\n kernel.head_gemm %a, %w to %c {{packing = {3}, compute = "
+        "#kernel<compute {4}>, input_stride = {5}, input_offset = {6}, output_stride = {7}, output_offset = {8}} : {0}, "
+        "memref<{1}xi8>, {2}\n}\n}\n",
+        a.type(), weight.bytes.size(), c.type(), weight.packing(), input == BF16 ? "bf16" : "f32", inputStride,
+        inputOffset, outputStride, outputOffset);
+    Kernels kernels(GetParam(), text);
+    ASSERT_FALSE(HasFailure());
+    a.fill(random);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t i = 0; i < outputWidth; ++i) {
+        c.set(row, i, -77); // What no head owns must stay.
+      }
+    }
+    kernels.run("heads", {a.buffer->data(), packed->data(), c.buffer->data()}, {.tokens = rows}, weight.blocks());
+    std::vector<double> expected, found;
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t i = 0; i < outputWidth; ++i) {
+        int64_t head = i / outputStride, column = i % outputStride - outputOffset;
+        if (column < 0 || column >= n) {
+          EXPECT_EQ(c.get(row, i), -77);
+          continue;
+        }
+        double sum = 0;
+        for (int64_t j = 0; j < k; ++j) {
+          sum += a.get(row, head * inputStride + inputOffset + j) * weight.values[(head * n + column) * k + j];
+        }
+        expected.push_back(sum);
+        found.push_back(c.get(row, i));
+      }
+    }
+    EXPECT_LT(difference(expected, found), 1e-10);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Products, testing::ValuesIn(runnableTargets()), nameOfTarget);
 
 } // namespace
