@@ -13,16 +13,16 @@ constexpr int64_t tileKeys = 64;
 
 /// Attention of `group` heads of one token.
 struct HeadGroup {
-  int64_t group;              ///< Heads.
-  int64_t keyDim, valueDim;   ///< Values of a key and of a value that count.
-  Value query, queryIndex;    ///< Head g's query begins at queryIndex + g * queryStride.
+  int64_t group;            ///< Heads.
+  int64_t keyDim, valueDim; ///< Values of a key and of a value that count.
+  Value query, queryIndex;  ///< Head g's query begins at queryIndex + g * queryStride.
   int64_t queryStride;
-  Value keys, values;         ///< Cache pools.
-  int64_t keyRow, valueRow;   ///< Elements of a row in each pool.
+  Value keys, values;           ///< Cache pools.
+  int64_t keyRow, valueRow;     ///< Elements of a row in each pool.
   Value keyOffset, valueOffset; ///< Where this group's key and value begin in a row.
-  Type element;               ///< Of the cache.
+  Type element;                 ///< Of the cache.
   double scale;
-  Value output, outputIndex;  ///< Head g's output begins at outputIndex + g * valueDim.
+  Value output, outputIndex; ///< Head g's output begins at outputIndex + g * valueDim.
   Type outputElement;
 };
 
@@ -53,9 +53,8 @@ void emitHeadGroup(KernelBuilder &k, const HeadGroup &h, Value position, Value p
   }
   k.loop(k.integer(0), k.integer(h.group), one, [&](Value g) {
     Value base = k.mul(g, k.integer(h.valueDim));
-    k.forEachPiece(h.valueDim, [&](Value i, int64_t lanes) {
-      k.store(k.splat(0, lanes), outputs, k.add(base, i), f32);
-    });
+    k.forEachPiece(h.valueDim,
+                   [&](Value i, int64_t lanes) { k.store(k.splat(0, lanes), outputs, k.add(base, i), f32); });
   });
 
   k.loop(k.integer(0), context, tile, [&](Value first) {
@@ -78,15 +77,14 @@ void emitHeadGroup(KernelBuilder &k, const HeadGroup &h, Value position, Value p
         if (whole > 0) {
           KernelBuilder::Values zero(heads, k.splat(0, k.lanes()));
           KernelBuilder::Values partial =
-              k.loop(k.integer(0), k.integer(whole), k.integer(k.lanes()), zero,
-                     [&](Value i, ArrayRef<Value> so) {
-                       Value x = k.load(h.keys, k.add(keyIndex, i), h.element, k.lanes());
-                       KernelBuilder::Values next;
-                       for (int64_t g = 0; g < heads; ++g) {
-                         next.push_back(k.fma(k.load(h.query, queryAt(g, i), f32, k.lanes()), x, so[g]));
-                       }
-                       return next;
-                     });
+              k.loop(k.integer(0), k.integer(whole), k.integer(k.lanes()), zero, [&](Value i, ArrayRef<Value> so) {
+                Value x = k.load(h.keys, k.add(keyIndex, i), h.element, k.lanes());
+                KernelBuilder::Values next;
+                for (int64_t g = 0; g < heads; ++g) {
+                  next.push_back(k.fma(k.load(h.query, queryAt(g, i), f32, k.lanes()), x, so[g]));
+                }
+                return next;
+              });
           for (Value vector : partial) {
             dots.push_back(k.sum(vector));
           }
@@ -220,8 +218,7 @@ uint64_t emitLatentAttention(kernel::LatentAttentionOp op, KernelBuilder &k) {
     heads.keyDim = row;
     heads.valueDim = rank;
     heads.query = query;
-    heads.queryIndex =
-        k.add(k.mul(token, k.integer(rowStride(op.getQuery()))), k.mul(part, k.integer(group * row)));
+    heads.queryIndex = k.add(k.mul(token, k.integer(rowStride(op.getQuery()))), k.mul(part, k.integer(group * row)));
     heads.queryStride = row;
     heads.keys = heads.values = cache;
     heads.keyRow = heads.valueRow = row;
@@ -229,8 +226,7 @@ uint64_t emitLatentAttention(kernel::LatentAttentionOp op, KernelBuilder &k) {
     heads.element = elementOf(op.getCache());
     heads.scale = op.getScale().convertToDouble();
     heads.output = output;
-    heads.outputIndex =
-        k.add(k.mul(token, k.integer(rowStride(op.getOutput()))), k.mul(part, k.integer(group * rank)));
+    heads.outputIndex = k.add(k.mul(token, k.integer(rowStride(op.getOutput()))), k.mul(part, k.integer(group * rank)));
     heads.outputElement = elementOf(op.getOutput());
     Value pageRow = k.mul(k.loadInteger(tokenSequence, token), pagesPerSequence);
     emitHeadGroup(k, heads, k.loadInteger(positions, token), pageRow, pageTable, op.getPageTokens());

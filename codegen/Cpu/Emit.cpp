@@ -74,22 +74,19 @@ llvm::Error checkRequest(const CpuKernelRequest &request, const CpuTarget &targe
   }
   auto compute = request.op->getAttrOfType<kernel::ComputeAttr>("compute").getValue();
   if (compute == kernel::Compute::BF16 && !target.hasBF16Dot) {
-    return unsupported(request,
-                       "computes in bf16, for which " + target.name + " has no instruction");
+    return unsupported(request, "computes in bf16, for which " + target.name + " has no instruction");
   }
   if (packing.getPanel() != target.panel()) {
-    return unsupported(request, "has panels of " + llvm::Twine(packing.getPanel()) + " columns, " +
-                                    target.name + " needs " + llvm::Twine(target.panel()));
+    return unsupported(request, "has panels of " + llvm::Twine(packing.getPanel()) + " columns, " + target.name +
+                                    " needs " + llvm::Twine(target.panel()));
   }
   if (packing.isScaled() && packing.getBlockK() % packing.getStep() != 0) {
-    return unsupported(request, "has scale blocks of odd length along k, " +
-                                    llvm::Twine(packing.getBlockK()));
+    return unsupported(request, "has scale blocks of odd length along k, " + llvm::Twine(packing.getBlockK()));
   }
   return llvm::Error::success();
 }
 
-llvm::Error writeDump(const CpuEmitOptions &options, llvm::StringRef symbol,
-                      llvm::StringRef extension,
+llvm::Error writeDump(const CpuEmitOptions &options, llvm::StringRef symbol, llvm::StringRef extension,
                       llvm::function_ref<void(llvm::raw_pwrite_stream &)> write) {
   llvm::SmallString<128> path(options.dumpFolder);
   std::error_code error = llvm::sys::fs::create_directories(path);
@@ -121,9 +118,8 @@ llvm::Error lower(const CpuKernelRequest &request, const CpuTarget &target, MLIR
   scratchBytes = emitFamily(request.op, kernel);
   kernel.finish();
   if (!options.dumpFolder.empty()) {
-    if (llvm::Error error =
-            writeDump(options, request.symbol, ".mlir",
-                      [&](llvm::raw_pwrite_stream &stream) { module->print(stream); })) {
+    if (llvm::Error error = writeDump(options, request.symbol, ".mlir",
+                                      [&](llvm::raw_pwrite_stream &stream) { module->print(stream); })) {
       return error;
     }
   }
@@ -138,14 +134,12 @@ llvm::Error lower(const CpuKernelRequest &request, const CpuTarget &target, MLIR
   passes.addPass(createConvertFuncToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
   if (failed(passes.run(*module))) {
-    return llvm::createStringError(llvm::inconvertibleErrorCode(),
-                                   "internal error: cannot lower kernel '%s'",
+    return llvm::createStringError(llvm::inconvertibleErrorCode(), "internal error: cannot lower kernel '%s'",
                                    request.symbol.c_str());
   }
   compilation.module = translateModuleToLLVMIR(*module, compilation.context, request.symbol);
   if (!compilation.module) {
-    return llvm::createStringError(llvm::inconvertibleErrorCode(),
-                                   "internal error: cannot translate kernel '%s'",
+    return llvm::createStringError(llvm::inconvertibleErrorCode(), "internal error: cannot translate kernel '%s'",
                                    request.symbol.c_str());
   }
   return llvm::Error::success();
@@ -167,9 +161,9 @@ std::unique_ptr<llvm::TargetMachine> createMachine(const CpuTarget &target) {
   std::string message;
   const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, message);
   assert(found && "LLVM has the targets of CpuTarget.cpp");
-  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
-      triple, target.processor, target.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
-      std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  return std::unique_ptr<llvm::TargetMachine>(
+      found->createTargetMachine(triple, target.processor, target.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                 std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 
 void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
@@ -220,8 +214,8 @@ llvm::Error checkUndefined(llvm::StringRef symbol, llvm::StringRef object) {
   }
   if (!undefined.empty()) {
     return llvm::createStringError(llvm::inconvertibleErrorCode(),
-                                   "internal error: kernel '%s' calls outside its object: %s",
-                                   symbol.str().c_str(), undefined.c_str());
+                                   "internal error: kernel '%s' calls outside its object: %s", symbol.str().c_str(),
+                                   undefined.c_str());
   }
   return llvm::Error::success();
 }
@@ -243,14 +237,12 @@ llvm::Error compile(llvm::StringRef symbol, const CpuTarget &target, const CpuEm
   }
   optimize(module, *machine);
   if (!options.dumpFolder.empty()) {
-    if (llvm::Error error = writeDump(options, symbol, ".ll", [&](llvm::raw_pwrite_stream &stream) {
-          module.print(stream, nullptr);
-        })) {
+    if (llvm::Error error = writeDump(options, symbol, ".ll",
+                                      [&](llvm::raw_pwrite_stream &stream) { module.print(stream, nullptr); })) {
       return error;
     }
     if (llvm::Error error = writeDump(options, symbol, ".s", [&](llvm::raw_pwrite_stream &stream) {
-          generate(*llvm::CloneModule(module), *machine, llvm::CodeGenFileType::AssemblyFile,
-                   stream);
+          generate(*llvm::CloneModule(module), *machine, llvm::CodeGenFileType::AssemblyFile, stream);
         })) {
       return error;
     }
@@ -264,16 +256,14 @@ llvm::Error compile(llvm::StringRef symbol, const CpuTarget &target, const CpuEm
 
 } // namespace
 
-llvm::Expected<CpuObject> emitCpuObject(llvm::ArrayRef<CpuKernelRequest> kernels,
-                                        const CpuTarget &target, MLIRContext *context,
-                                        const CpuEmitOptions &options) {
+llvm::Expected<CpuObject> emitCpuObject(llvm::ArrayRef<CpuKernelRequest> kernels, const CpuTarget &target,
+                                        MLIRContext *context, const CpuEmitOptions &options) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   context->appendDialectRegistry(registry);
-  context
-      ->loadDialect<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                    LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect, vector::VectorDialect>();
+  context->loadDialect<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
+                       math::MathDialect, scf::SCFDialect, vector::VectorDialect>();
 
   CpuObject result;
   std::vector<Compilation> compilations(kernels.size());
@@ -301,8 +291,7 @@ llvm::Expected<CpuObject> emitCpuObject(llvm::ArrayRef<CpuKernelRequest> kernels
   std::vector<std::string> objects;
   for (Compilation &compilation : compilations) {
     if (!compilation.failure.empty()) {
-      return llvm::createStringError(llvm::inconvertibleErrorCode(), "%s",
-                                     compilation.failure.c_str());
+      return llvm::createStringError(llvm::inconvertibleErrorCode(), "%s", compilation.failure.c_str());
     }
     objects.push_back(std::move(compilation.object));
   }

@@ -1,5 +1,5 @@
-// Dispatch and combine of a mixture of experts: (token, expert) pairs are sorted by expert with a counting sort, so that
-// each expert's rows are one product; then every token sums its experts' rows.
+// Dispatch and combine of a mixture of experts: (token, expert) pairs are sorted by expert with a counting sort, so
+// that each expert's rows are one product; then every token sums its experts' rows.
 #include "codegen/Cpu/Families.h"
 
 using namespace mlir;

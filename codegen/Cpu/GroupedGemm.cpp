@@ -22,26 +22,20 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
   product.output = k.buffer(next++);
   product.outputElement = elementOf(op.getOutput());
   forEachMatrix(k, packing, [&](Value expert, Value firstPanel, Value endPanel) {
-    Value begin = k.loadInteger(offsets, expert),
-          end = k.loadInteger(offsets, k.add(expert, k.integer(1)));
+    Value begin = k.loadInteger(offsets, expert), end = k.loadInteger(offsets, k.add(expert, k.integer(1)));
     product.rows = k.sub(end, begin);
     product.inputIndex = [&](Value row) {
       Value source = k.add(begin, row);
-      return k.mul(gather ? k.loadInteger(gather, source) : source,
-                   k.integer(rowStride(op.getInput())));
+      return k.mul(gather ? k.loadInteger(gather, source) : source, k.integer(rowStride(op.getInput())));
     };
-    product.outputIndex = [&](Value row) {
-      return k.mul(k.add(begin, row), k.integer(rowStride(op.getOutput())));
-    };
-    product.weight = k.address(weights, k.mul(expert, k.integer(packing.getMatrixBytes())),
-                               k.builder.getI8Type());
+    product.outputIndex = [&](Value row) { return k.mul(k.add(begin, row), k.integer(rowStride(op.getOutput()))); };
+    product.weight = k.address(weights, k.mul(expert, k.integer(packing.getMatrixBytes())), k.builder.getI8Type());
     if (scales) {
       int64_t count = packing.getScaleCount() / packing.getBatch();
       product.scales = k.address(scales, k.mul(expert, k.integer(count)), k.f32Type());
     }
     k.ifThen(k.greater(product.rows, k.integer(0)), [&] {
-      k.loop(firstPanel, endPanel, k.integer(1),
-             [&](Value panel) { emitPanelProduct(k, product, panel); });
+      k.loop(firstPanel, endPanel, k.integer(1), [&](Value panel) { emitPanelProduct(k, product, panel); });
     });
   });
   return panelProductScratch(k.target, packing, product.compute);

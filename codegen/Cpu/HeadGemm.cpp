@@ -28,10 +28,8 @@ uint64_t emitHeadGemm(kernel::HeadGemmOp op, KernelBuilder &k) {
     product.outputIndex = [&, head](Value row) {
       return sliceOf(head, row, op.getOutput(), op.getOutputStride(), op.getOutputOffset());
     };
-    product.weight =
-        k.address(weights, k.mul(head, k.integer(packing.getMatrixBytes())), k.builder.getI8Type());
-    k.loop(firstPanel, endPanel, k.integer(1),
-           [&](Value panel) { emitPanelProduct(k, product, panel); });
+    product.weight = k.address(weights, k.mul(head, k.integer(packing.getMatrixBytes())), k.builder.getI8Type());
+    k.loop(firstPanel, endPanel, k.integer(1), [&](Value panel) { emitPanelProduct(k, product, panel); });
   });
   return panelProductScratch(k.target, packing, product.compute);
 }

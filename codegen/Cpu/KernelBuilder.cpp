@@ -28,9 +28,8 @@ KernelBuilder::KernelBuilder(OpBuilder &builder, Operation *kernelOp, StringRef 
     : target(target), builder(builder), location(kernelOp->getLoc()) {
   Type pointer = LLVM::LLVMPointerType::get(builder.getContext());
   Type integerType = builder.getI64Type();
-  function = func::FuncOp::create(
-      builder, location, symbol,
-      builder.getFunctionType({pointer, pointer, integerType, integerType, pointer}, {}));
+  function = func::FuncOp::create(builder, location, symbol,
+                                  builder.getFunctionType({pointer, pointer, integerType, integerType, pointer}, {}));
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToEnd(entry);
   buffers = entry->getArgument(0);
@@ -45,7 +44,8 @@ void KernelBuilder::finish() {
   builder.setInsertionPointAfter(function);
 }
 
-//===--- The launch -------------------------------------------------------------------------------------------------===//
+//===--- The launch
+//-------------------------------------------------------------------------------------------------===//
 
 Value KernelBuilder::buffer(unsigned index) {
   Type pointer = LLVM::LLVMPointerType::get(builder.getContext());
@@ -67,7 +67,8 @@ Value KernelBuilder::rows(Value operand) {
   return count;
 }
 
-//===--- Constants --------------------------------------------------------------------------------------------------===//
+//===--- Constants
+//--------------------------------------------------------------------------------------------------===//
 
 Value KernelBuilder::integer(int64_t value) {
   return arith::ConstantOp::create(builder, location, builder.getI64IntegerAttr(value));
@@ -82,11 +83,11 @@ Value KernelBuilder::splat(double value, int64_t width) {
     return number(value);
   }
   auto type = VectorType::get({width}, builder.getF32Type());
-  return arith::ConstantOp::create(builder, location,
-                                   DenseElementsAttr::get(type, static_cast<float>(value)));
+  return arith::ConstantOp::create(builder, location, DenseElementsAttr::get(type, static_cast<float>(value)));
 }
 
-//===--- Arithmetic -------------------------------------------------------------------------------------------------===//
+//===--- Arithmetic
+//-------------------------------------------------------------------------------------------------===//
 
 void KernelBuilder::unify(Value &a, Value &b) {
   int64_t widthA = widthOf(a), widthB = widthOf(b);
@@ -167,8 +168,9 @@ Value KernelBuilder::select(Value condition, Value a, Value b) {
 Value KernelBuilder::sqrt(Value a) { return math::SqrtOp::create(builder, location, a); }
 
 Value KernelBuilder::exp(Value a) {
-  // exp(a) = 2^n * exp(r), n = round(a / ln 2), |r| <= ln 2 / 2; exp(r) by its Taylor series to r^7, whose rest is below
-  // 1e-8. ln 2 is split so that n * ln2High is exact. Only n is clamped: what is too large becomes infinite, NaN stays.
+  // exp(a) = 2^n * exp(r), n = round(a / ln 2), |r| <= ln 2 / 2; exp(r) by its Taylor series to r^7, whose rest is
+  // below 1e-8. ln 2 is split so that n * ln2High is exact. Only n is clamped: what is too large becomes infinite, NaN
+  // stays.
   int64_t width = widthOf(a);
   Value clamped = min(max(a, splat(-88.0, width)), splat(88.0, width));
   Value n = math::RoundEvenOp::create(builder, location, mul(clamped, splat(1.4426950408889634, width)));
@@ -187,9 +189,8 @@ Value KernelBuilder::exp(Value a) {
     return arith::ConstantOp::create(builder, location, attr);
   };
   Value exponent = arith::FPToSIOp::create(builder, location, i32, n);
-  Value bits = arith::ShLIOp::create(builder, location,
-                                     arith::AddIOp::create(builder, location, exponent, i32Constant(127)),
-                                     i32Constant(23));
+  Value bits = arith::ShLIOp::create(
+      builder, location, arith::AddIOp::create(builder, location, exponent, i32Constant(127)), i32Constant(23));
   Value power = arith::BitcastOp::create(builder, location, vectorType(width, builder.getF32Type()), bits);
   Value result = mul(p, power);
   return select(less(a, splat(-87.3, width)), splat(0, width), result);
@@ -224,7 +225,8 @@ Value KernelBuilder::toInteger(Value i32) {
   return arith::ExtSIOp::create(builder, location, builder.getI64Type(), i32);
 }
 
-//===--- Memory -----------------------------------------------------------------------------------------------------===//
+//===--- Memory
+//-----------------------------------------------------------------------------------------------------===//
 
 Value KernelBuilder::address(Value base, Value index, Type element) {
   Type pointer = LLVM::LLVMPointerType::get(builder.getContext());
@@ -241,8 +243,7 @@ Value KernelBuilder::loadRaw(Type type, Value base, Value index, Type element) {
 }
 
 void KernelBuilder::storeRaw(Value value, Value base, Value index, Type element) {
-  LLVM::StoreOp::create(builder, location, value, address(base, index, element),
-                        element.getIntOrFloatBitWidth() / 8);
+  LLVM::StoreOp::create(builder, location, value, address(base, index, element), element.getIntOrFloatBitWidth() / 8);
 }
 
 Value KernelBuilder::loadInteger(Value base, Value index) {
@@ -296,10 +297,10 @@ Value KernelBuilder::widen(Value values) {
   Value subnormal = sub(arith::BitcastOp::create(builder, location, f32, asOne), splat(0.015625, width));
   Value isSubnormal = arith::CmpIOp::create(builder, location, arith::CmpIPredicate::ult, magnitude, i32Constant(8));
   Value absolute = select(isSubnormal, subnormal, arith::BitcastOp::create(builder, location, f32, normal));
-  Value sign = arith::ShLIOp::create(builder, location,
-                                     arith::AndIOp::create(builder, location, wide, i32Constant(0x80)),
-                                     i32Constant(24));
-  Value bits = arith::OrIOp::create(builder, location, sign, arith::BitcastOp::create(builder, location, i32, absolute));
+  Value sign = arith::ShLIOp::create(
+      builder, location, arith::AndIOp::create(builder, location, wide, i32Constant(0x80)), i32Constant(24));
+  Value bits =
+      arith::OrIOp::create(builder, location, sign, arith::BitcastOp::create(builder, location, i32, absolute));
   return arith::BitcastOp::create(builder, location, f32, bits);
 }
 
@@ -322,10 +323,10 @@ void KernelBuilder::store(Value value, Value base, Value index, Type element) {
       return arith::ConstantOp::create(builder, location, attr);
     };
     Value bits = arith::BitcastOp::create(builder, location, i32, value);
-    Value odd = arith::AndIOp::create(builder, location,
-                                      arith::ShRUIOp::create(builder, location, bits, constant(16)), constant(1));
-    Value rounded = arith::AddIOp::create(
-        builder, location, bits, arith::AddIOp::create(builder, location, odd, constant(0x7fff)));
+    Value odd = arith::AndIOp::create(builder, location, arith::ShRUIOp::create(builder, location, bits, constant(16)),
+                                      constant(1));
+    Value rounded =
+        arith::AddIOp::create(builder, location, bits, arith::AddIOp::create(builder, location, odd, constant(0x7fff)));
     Value high = arith::ShRUIOp::create(builder, location, rounded, constant(16));
     storeRaw(arith::TruncIOp::create(builder, location, vectorType(width, builder.getI16Type()), high), base, index,
              builder.getI16Type());
@@ -337,7 +338,8 @@ void KernelBuilder::store(Value value, Value base, Value index, Type element) {
   storeRaw(value, base, index, element);
 }
 
-//===--- Control ----------------------------------------------------------------------------------------------------===//
+//===--- Control
+//----------------------------------------------------------------------------------------------------===//
 
 void KernelBuilder::loop(Value begin, Value end, Value step, function_ref<void(Value)> body) {
   auto op = scf::ForOp::create(builder, location, begin, end, step);
@@ -398,10 +400,9 @@ Value KernelBuilder::reducePieces(int64_t count, double neutral, function_ref<Va
   int64_t whole = count / lanes() * lanes();
   Value result;
   if (whole > 0) {
-    Values partial = loop(integer(0), integer(whole), integer(lanes()), {splat(neutral, lanes())},
-                          [&](Value index, ArrayRef<Value> so) -> Values {
-                            return {combine(so[0], body(index, lanes()))};
-                          });
+    Values partial =
+        loop(integer(0), integer(whole), integer(lanes()), {splat(neutral, lanes())},
+             [&](Value index, ArrayRef<Value> so) -> Values { return {combine(so[0], body(index, lanes()))}; });
     result = reduce(partial[0]);
   }
   if (count > whole) {
@@ -412,8 +413,7 @@ Value KernelBuilder::reducePieces(int64_t count, double neutral, function_ref<Va
 }
 
 Value KernelBuilder::sumOfPieces(int64_t count, function_ref<Value(Value, int64_t)> body) {
-  return reducePieces(
-      count, 0, body, [&](Value a, Value b) { return add(a, b); }, [&](Value a) { return sum(a); });
+  return reducePieces(count, 0, body, [&](Value a, Value b) { return add(a, b); }, [&](Value a) { return sum(a); });
 }
 
 Value KernelBuilder::largestOfPieces(int64_t count, function_ref<Value(Value, int64_t)> body) {

@@ -63,7 +63,7 @@ public:
 
   //===--- Memory ---===//
   Value address(Value base, Value index, mlir::Type element);
-  Value loadInteger(Value base, Value index); ///< An i32 as i64.
+  Value loadInteger(Value base, Value index);              ///< An i32 as i64.
   void storeInteger(Value value, Value base, Value index); ///< An i64 as i32.
   /// `width` elements (0: a scalar), widened to f32.
   Value load(Value base, Value index, mlir::Type element, int64_t width);

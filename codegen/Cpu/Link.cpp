@@ -17,8 +17,7 @@ LLD_HAS_DRIVER(elf)
 
 namespace elah {
 
-llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects,
-                                             const CpuTarget &target) {
+llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects, const CpuTarget &target) {
   static std::mutex oneAtATime;
   std::lock_guard lock(oneAtATime);
   llvm::SmallString<128> folder;
@@ -27,17 +26,17 @@ llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects
   }
   llvm::scope_exit cleanup([&] { llvm::sys::fs::remove_directories(folder); });
 
-  std::vector<std::string> arguments = {
-      "ld.lld",
-      "-shared",
-      "--no-undefined",
-      "--strip-all",
-      "--build-id=none",
-      "--hash-style=gnu",
-      "--threads=1",
-      "-znoexecstack",
-      "-m",
-      llvm::StringRef(target.triple).starts_with("aarch64") ? "aarch64linux" : "elf_x86_64"};
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-shared",
+                                        "--no-undefined",
+                                        "--strip-all",
+                                        "--build-id=none",
+                                        "--hash-style=gnu",
+                                        "--threads=1",
+                                        "-znoexecstack",
+                                        "-m",
+                                        llvm::StringRef(target.triple).starts_with("aarch64") ? "aarch64linux"
+                                                                                              : "elf_x86_64"};
   auto path = [&](llvm::StringRef name) {
     llvm::SmallString<128> result(folder);
     llvm::sys::path::append(result, name);
@@ -69,11 +68,9 @@ llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects
   bool linked = lld::elf::link(argv, stream, stream, /*exitEarly=*/false, /*disableOutput=*/false);
   lld::CommonLinkerContext::destroy();
   if (!linked) {
-    return llvm::createStringError(llvm::inconvertibleErrorCode(), "cannot link the kernels: %s",
-                                   messages.c_str());
+    return llvm::createStringError(llvm::inconvertibleErrorCode(), "cannot link the kernels: %s", messages.c_str());
   }
-  auto image =
-      llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto image = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!image) {
     return llvm::createStringError(image.getError(), "cannot read '%s'", output.c_str());
   }

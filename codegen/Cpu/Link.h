@@ -7,8 +7,7 @@
 namespace elah {
 
 /// Links relocatable objects (ELF files in memory) into one shared object that depends on nothing.
-llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects,
-                                             const CpuTarget &target);
+llvm::Expected<std::string> linkSharedObject(llvm::ArrayRef<std::string> objects, const CpuTarget &target);
 
 } // namespace elah
 

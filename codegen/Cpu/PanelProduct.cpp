@@ -36,8 +36,7 @@ int64_t blockSteps(kernel::PackingAttr packing) {
     return std::max<int64_t>(1, llvm::divideCeil(steps, blocks));
   }
   int64_t steps =
-      std::min(packing.getBlockK(), packing.getK() + packing.getK() % packing.getStep()) /
-      packing.getStep();
+      std::min(packing.getBlockK(), packing.getK() + packing.getK() % packing.getStep()) / packing.getStep();
   while (steps > mostBlockSteps && steps % 2 == 0) {
     steps /= 2;
   }
@@ -47,12 +46,10 @@ int64_t blockSteps(kernel::PackingAttr packing) {
 class PanelEmitter {
 public:
   PanelEmitter(KernelBuilder &k, const PanelProduct &product, Value panel)
-      : k(k), p(product), packing(product.packing),
-        weights(k, packing.getFormat(), product.compute), panel(panel),
+      : k(k), p(product), packing(product.packing), weights(k, packing.getFormat(), product.compute), panel(panel),
         steps(packing.getK() / packing.getStep()), hasRest(packing.getK() % packing.getStep() != 0),
         perBlock(blockSteps(packing)), f32(k.f32Type()), sums(k.scratch) {
-    panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())),
-                             k.builder.getI8Type());
+    panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
     unpacked = k.address(k.scratch, k.integer(chunkRows(k.target) * packing.getPanel()), f32);
   }
 
@@ -89,15 +86,13 @@ private:
   Values rowAddresses(Value first, int64_t rows) {
     Values addresses;
     for (int64_t row = 0; row < rows; ++row) {
-      addresses.push_back(
-          k.address(p.input, p.inputIndex(k.add(first, k.integer(row))), p.inputElement));
+      addresses.push_back(k.address(p.input, p.inputIndex(k.add(first, k.integer(row))), p.inputElement));
     }
     return addresses;
   }
 
   /// One step: sums += row value(s) * weights.
-  Values multiply(ArrayRef<Value> rows, Value step, bool isRest, ArrayRef<Value> vectors,
-                  ArrayRef<Value> so) {
+  Values multiply(ArrayRef<Value> rows, Value step, bool isRest, ArrayRef<Value> vectors, ArrayRef<Value> so) {
     OpBuilder &b = k.builder;
     Values next;
     for (auto [row, address] : llvm::enumerate(rows)) {
@@ -110,20 +105,17 @@ private:
       }
       Type i32 = b.getI32Type(), i16 = b.getI16Type();
       // The last step of an odd k is a single value: what lies behind it is not ours to read.
-      Value pair =
-          isRest ? Value(arith::ExtUIOp::create(
-                       b, k.location, i32, k.loadRaw(i16, address, k.mul(step, k.integer(2)), i16)))
-                 : k.loadRaw(i32, address, step, i32);
-      Value pairs = vector::BitCastOp::create(b, k.location,
-                                              VectorType::get({2 * k.lanes()}, b.getBF16Type()),
+      Value pair = isRest ? Value(arith::ExtUIOp::create(b, k.location, i32,
+                                                         k.loadRaw(i16, address, k.mul(step, k.integer(2)), i16)))
+                          : k.loadRaw(i32, address, step, i32);
+      Value pairs = vector::BitCastOp::create(b, k.location, VectorType::get({2 * k.lanes()}, b.getBF16Type()),
                                               k.broadcast(pair, k.lanes()));
       for (int64_t v = 0; v < vectorsPerPanel; ++v) {
         Value sum = so[row * vectorsPerPanel + v];
-        next.push_back(
-            LLVM::CallIntrinsicOp::create(b, k.location, sum.getType(),
-                                          b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                          ValueRange{sum, pairs, vectors[v]})
-                .getResult(0));
+        next.push_back(LLVM::CallIntrinsicOp::create(b, k.location, sum.getType(),
+                                                     b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                                     ValueRange{sum, pairs, vectors[v]})
+                           .getResult(0));
       }
     }
     return next;
@@ -142,16 +134,13 @@ private:
   /// The scales of a block of k, for each vector of the panel: scalars, or vectors where a vector's
   /// columns have several.
   Values scalesOf(Value firstStep) {
-    Value blockColumn =
-        k.div(k.mul(firstStep, k.integer(packing.getStep())), k.integer(packing.getBlockK()));
+    Value blockColumn = k.div(k.mul(firstStep, k.integer(packing.getStep())), k.integer(packing.getBlockK()));
     Value firstColumn = k.mul(panel, k.integer(packing.getPanelColumns()));
     auto scaleOf = [&](int64_t half, int64_t column) {
       // Columns beyond the last are zero, whatever their scale.
-      Value row =
-          k.min(k.div(k.add(firstColumn, k.integer(column)), k.integer(packing.getBlockN())),
-                k.integer(packing.getBlockRows() - 1));
-      Value index = k.mul(k.add(row, k.integer(half * packing.getBlockRows())),
-                          k.integer(packing.getBlockColumns()));
+      Value row = k.min(k.div(k.add(firstColumn, k.integer(column)), k.integer(packing.getBlockN())),
+                        k.integer(packing.getBlockRows() - 1));
+      Value index = k.mul(k.add(row, k.integer(half * packing.getBlockRows())), k.integer(packing.getBlockColumns()));
       return k.load(p.scales, k.add(index, blockColumn), f32, 0);
     };
     Values scales;
@@ -167,8 +156,8 @@ private:
         for (int64_t lane = 0; lane < k.lanes(); ++lane) {
           lanes.push_back(scaleOf(half, column + lane));
         }
-        scales.push_back(vector::FromElementsOp::create(k.builder, k.location,
-                                                        VectorType::get({k.lanes()}, f32), lanes));
+        scales.push_back(
+            vector::FromElementsOp::create(k.builder, k.location, VectorType::get({k.lanes()}, f32), lanes));
       }
     }
     return scales;
@@ -193,8 +182,8 @@ private:
     if (!packing.isScaled()) {
       totals = multiplySteps(addresses, k.integer(0), k.integer(steps), zeros(rows), load);
       if (hasRest) {
-        totals = multiply(addresses, k.integer(steps), /*isRest=*/true,
-                          weights.load(panelWeights, k.integer(steps)), totals);
+        totals = multiply(addresses, k.integer(steps), /*isRest=*/true, weights.load(panelWeights, k.integer(steps)),
+                          totals);
       }
     } else {
       totals = k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), zeros(rows),
@@ -235,8 +224,7 @@ private:
       k.loop(begin, end, k.integer(1), [&](Value step) {
         Values vectors = weights.load(panelWeights, step);
         for (auto [v, vector] : llvm::enumerate(vectors)) {
-          weights.storeConverted(scalesWeights() ? k.mul(vector, scales[v]) : vector, unpacked,
-                                 k.sub(step, begin), v);
+          weights.storeConverted(scalesWeights() ? k.mul(vector, scales[v]) : vector, unpacked, k.sub(step, begin), v);
         }
       });
     }
@@ -280,8 +268,7 @@ private:
 
   //===--- Epilogue ---===//
   void emitEpilogue(Value first, Value count) {
-    int64_t columns = packing.getPanelColumns(),
-            ofLast = packing.getColumns() - (packing.getPanels() - 1) * columns;
+    int64_t columns = packing.getPanelColumns(), ofLast = packing.getColumns() - (packing.getPanels() - 1) * columns;
     if (ofLast == columns) {
       emitEpilogue(first, count, columns);
       return;
@@ -306,9 +293,7 @@ private:
       for (int64_t column = 0; column < columns; column += k.lanes()) {
         int64_t width = std::min(k.lanes(), columns - column);
         auto product = [&](int64_t half) {
-          Value value =
-              k.load(sums, k.add(source, k.integer(half * packing.getPanelColumns() + column)), f32,
-                     width);
+          Value value = k.load(sums, k.add(source, k.integer(half * packing.getPanelColumns() + column)), f32, width);
           if (!p.bias) {
             return value;
           }
@@ -346,8 +331,7 @@ void emitPanelProduct(KernelBuilder &kernel, const PanelProduct &product, Value 
   PanelEmitter(kernel, product, panel).emit();
 }
 
-uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing,
-                             kernel::Compute compute) {
+uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
   uint64_t bytes = static_cast<uint64_t>(chunkRows(target) * packing.getPanel()) * 4;
   if (WeightVectors::isConverted(packing.getFormat(), compute)) {
     bytes += static_cast<uint64_t>(blockSteps(packing) * packing.getPanel()) * 4;
@@ -355,8 +339,7 @@ uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packin
   return bytes;
 }
 
-void forEachMatrix(KernelBuilder &k, kernel::PackingAttr packing,
-                   function_ref<void(Value, Value, Value)> body) {
+void forEachMatrix(KernelBuilder &k, kernel::PackingAttr packing, function_ref<void(Value, Value, Value)> body) {
   if (packing.getBatch() == 1) {
     body(k.integer(0), k.blockBegin, k.blockEnd);
     return;
@@ -365,8 +348,7 @@ void forEachMatrix(KernelBuilder &k, kernel::PackingAttr packing,
   Value end = k.div(k.add(k.blockEnd, k.integer(packing.getPanels() - 1)), panels);
   k.loop(k.div(k.blockBegin, panels), end, k.integer(1), [&](Value matrix) {
     Value firstBlock = k.mul(matrix, panels);
-    body(matrix, k.max(k.sub(k.blockBegin, firstBlock), k.integer(0)),
-         k.min(k.sub(k.blockEnd, firstBlock), panels));
+    body(matrix, k.max(k.sub(k.blockBegin, firstBlock), k.integer(0)), k.min(k.sub(k.blockEnd, firstBlock), panels));
   });
 }
 

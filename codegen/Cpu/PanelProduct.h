@@ -26,8 +26,7 @@ struct PanelProduct {
 void emitPanelProduct(KernelBuilder &kernel, const PanelProduct &product, mlir::Value panel);
 
 /// The scratch memory that `emitPanelProduct` needs.
-uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing,
-                             kernel::Compute compute);
+uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute);
 
 /// Cuts this call's blocks (batch * panels + panel) by matrices: calls `body(matrix, firstPanel,
 /// endPanel)`.

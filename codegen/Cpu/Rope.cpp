@@ -11,8 +11,8 @@ using namespace mlir;
 namespace elah {
 namespace {
 
-/// Cosine and sine of a vector of f64 angles in 0 .. 2^20: reduced by quarter turns in f64, where the reduction keeps at
-/// least 30 bits behind the point, then Taylor series on |r| <= pi / 4, whose rest is below 1e-13.
+/// Cosine and sine of a vector of f64 angles in 0 .. 2^20: reduced by quarter turns in f64, where the reduction keeps
+/// at least 30 bits behind the point, then Taylor series on |r| <= pi / 4, whose rest is below 1e-13.
 class SineAndCosine {
 public:
   SineAndCosine(KernelBuilder &k, Value angle) : builder(k.builder), location(k.location) {
@@ -37,9 +37,7 @@ public:
   Value sine, cosine;
 
 private:
-  Value f64(double value) {
-    return arith::ConstantOp::create(builder, location, DenseElementsAttr::get(type, value));
-  }
+  Value f64(double value) { return arith::ConstantOp::create(builder, location, DenseElementsAttr::get(type, value)); }
   Value i32(int32_t value) {
     return arith::ConstantOp::create(builder, location, DenseElementsAttr::get(integers, value));
   }
@@ -151,8 +149,8 @@ uint64_t emitRopeAppend(kernel::RopeAppendOp op, KernelBuilder &k) {
     moveHeads(heads, headDim, 0, true, query, k.mul(token, k.integer(rowStride(op.getQuery()))), k.f32Type());
     moveHeads(kvHeads, headDim, heads * headDim, true, keys, k.mul(row, k.integer(kvHeads * headDim)),
               elementOf(op.getKeyCache()));
-    moveHeads(kvHeads, valueDim, (heads + kvHeads) * headDim, false, values,
-              k.mul(row, k.integer(kvHeads * valueDim)), elementOf(op.getValueCache()));
+    moveHeads(kvHeads, valueDim, (heads + kvHeads) * headDim, false, values, k.mul(row, k.integer(kvHeads * valueDim)),
+              elementOf(op.getValueCache()));
   });
   return 0;
 }

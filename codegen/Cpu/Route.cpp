@@ -1,6 +1,6 @@
-// The router's choice of experts (DeepSeek-V3, section 2.1.2), one token a block: scores, group scores, the best groups,
-// the best experts in them. Choices are repeated argmax with a strict comparison, so equal scores go to the lower index
-// and a NaN is never larger: whatever the logits, indices stay in range.
+// The router's choice of experts (DeepSeek-V3, section 2.1.2), one token a block: scores, group scores, the best
+// groups, the best experts in them. Choices are repeated argmax with a strict comparison, so equal scores go to the
+// lower index and a NaN is never larger: whatever the logits, indices stay in range.
 #include "codegen/Cpu/Families.h"
 
 using namespace mlir;
@@ -43,8 +43,8 @@ uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &k) {
         k.store(k.sigmoid(k.load(logits, k.add(row, i), f32, lanes)), scores, i, f32);
       });
     } else {
-      Value largest = k.largestOfPieces(
-          experts, [&](Value i, int64_t lanes) { return k.load(logits, k.add(row, i), f32, lanes); });
+      Value largest =
+          k.largestOfPieces(experts, [&](Value i, int64_t lanes) { return k.load(logits, k.add(row, i), f32, lanes); });
       Value total = k.sumOfPieces(experts, [&](Value i, int64_t lanes) {
         Value power = k.exp(k.sub(k.load(logits, k.add(row, i), f32, lanes), largest));
         k.store(power, scores, i, f32);
@@ -73,8 +73,8 @@ uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &k) {
       });
       // The best groups get the rank +inf; the experts of the others drop out.
       k.loop(k.integer(0), k.integer(routing.getTopGroups()), one, [&](Value) {
-        KernelBuilder::Values best = k.loop(
-            k.integer(0), k.integer(groups), one, {lowest, k.integer(0)}, [&](Value group, ArrayRef<Value> so) {
+        KernelBuilder::Values best =
+            k.loop(k.integer(0), k.integer(groups), one, {lowest, k.integer(0)}, [&](Value group, ArrayRef<Value> so) {
               Value rank = k.load(ranks, group, f32, 0);
               Value isLarger = k.greater(rank, so[0]);
               Value isFree = k.less(rank, k.number(INFINITY));

@@ -54,11 +54,9 @@ KernelBuilder::Values WeightVectors::load(Value panel, Value step) {
     if (compute == kernel::Compute::F32) {
       vectors.push_back(k.load(panel, index, element, width));
     } else if (format == kernel::Format::BF16) {
-      vectors.push_back(
-          asPairs(k.loadRaw(k.vectorType(width, b.getI16Type()), panel, index, b.getI16Type())));
+      vectors.push_back(asPairs(k.loadRaw(k.vectorType(width, b.getI16Type()), panel, index, b.getI16Type())));
     } else {
-      vectors.push_back(
-          convertToBF16(k.loadRaw(k.vectorType(width, element), panel, index, element)));
+      vectors.push_back(convertToBF16(k.loadRaw(k.vectorType(width, element), panel, index, element)));
     }
   }
   return vectors;
@@ -73,8 +71,7 @@ Value WeightVectors::convertToBF16(Value vector) {
   OpBuilder &b = k.builder;
   int64_t width = 2 * k.lanes();
   if (format != kernel::Format::F8) { // Rounded: bf16 is coarser than f16 and f32.
-    return arith::TruncFOp::create(b, k.location, k.vectorType(width, b.getBF16Type()),
-                                   k.widen(vector));
+    return arith::TruncFOp::create(b, k.location, k.vectorType(width, b.getBF16Type()), k.widen(vector));
   }
   // e4m3 has four bits of exponent and three of mantissa: moved to their places in a bf16, the bias
   // from 7 to 127. The eight subnormals come from a table.
@@ -86,29 +83,24 @@ Value WeightVectors::convertToBF16(Value vector) {
   for (int64_t i = 0; i < width; ++i) {
     table[i] = static_cast<int16_t>(subnormalBits(i % 8));
   }
-  Value subnormals = arith::ConstantOp::create(
-      b, k.location, DenseElementsAttr::get(type, ArrayRef<int16_t>(table)));
+  Value subnormals = arith::ConstantOp::create(b, k.location, DenseElementsAttr::get(type, ArrayRef<int16_t>(table)));
   Value wide = arith::ExtSIOp::create(b, k.location, type, vector);
   Value magnitude = arith::AndIOp::create(b, k.location, wide, constant(0x7f));
-  Value normal = arith::AddIOp::create(b, k.location,
-                                       arith::ShLIOp::create(b, k.location, magnitude, constant(4)),
+  Value normal = arith::AddIOp::create(b, k.location, arith::ShLIOp::create(b, k.location, magnitude, constant(4)),
                                        constant(120 << 7));
-  Value subnormal = LLVM::CallIntrinsicOp::create(b, k.location, type,
-                                                  b.getStringAttr("llvm.x86.avx512.permvar.hi.512"),
-                                                  ValueRange{subnormals, magnitude})
-                        .getResult(0);
-  Value isSubnormal =
-      arith::CmpIOp::create(b, k.location, arith::CmpIPredicate::ult, magnitude, constant(8));
+  Value subnormal =
+      LLVM::CallIntrinsicOp::create(b, k.location, type, b.getStringAttr("llvm.x86.avx512.permvar.hi.512"),
+                                    ValueRange{subnormals, magnitude})
+          .getResult(0);
+  Value isSubnormal = arith::CmpIOp::create(b, k.location, arith::CmpIPredicate::ult, magnitude, constant(8));
   Value absolute = arith::SelectOp::create(b, k.location, isSubnormal, subnormal, normal);
-  Value sign =
-      arith::AndIOp::create(b, k.location, wide, constant(std::numeric_limits<int16_t>::min()));
+  Value sign = arith::AndIOp::create(b, k.location, wide, constant(std::numeric_limits<int16_t>::min()));
   return asPairs(arith::OrIOp::create(b, k.location, sign, absolute));
 }
 
 void WeightVectors::prefetch(Value panel, Value step) {
   OpBuilder &b = k.builder;
-  int64_t stepBytes = vectorsPerPanel * k.lanes() * (compute == kernel::Compute::BF16 ? 2 : 1) *
-                      elementBytes(format);
+  int64_t stepBytes = vectorsPerPanel * k.lanes() * (compute == kernel::Compute::BF16 ? 2 : 1) * elementBytes(format);
   Value first = k.mul(step, k.integer(stepBytes));
   for (int64_t line = 0; line < stepBytes; line += 64) {
     Value address = k.address(panel, k.add(first, k.integer(line + prefetchBytes)), b.getI8Type());
@@ -118,10 +110,8 @@ void WeightVectors::prefetch(Value panel, Value step) {
 
 void WeightVectors::storeConverted(Value vector, Value base, Value step, int64_t index) {
   Type i32 = k.builder.getI32Type();
-  Value bits =
-      vector::BitCastOp::create(k.builder, k.location, VectorType::get({k.lanes()}, i32), vector);
-  Value place =
-      k.add(k.mul(step, k.integer(vectorsPerPanel * k.lanes())), k.integer(index * k.lanes()));
+  Value bits = vector::BitCastOp::create(k.builder, k.location, VectorType::get({k.lanes()}, i32), vector);
+  Value place = k.add(k.mul(step, k.integer(vectorsPerPanel * k.lanes())), k.integer(index * k.lanes()));
   k.storeRaw(bits, base, place, i32);
 }
 
@@ -129,13 +119,12 @@ KernelBuilder::Values WeightVectors::loadConverted(Value base, Value step) {
   OpBuilder &b = k.builder;
   KernelBuilder::Values vectors;
   for (int64_t v = 0; v < vectorsPerPanel; ++v) {
-    Value place =
-        k.add(k.mul(step, k.integer(vectorsPerPanel * k.lanes())), k.integer(v * k.lanes()));
+    Value place = k.add(k.mul(step, k.integer(vectorsPerPanel * k.lanes())), k.integer(v * k.lanes()));
     if (compute == kernel::Compute::F32) {
       vectors.push_back(k.load(base, place, k.f32Type(), k.lanes()));
     } else {
-      vectors.push_back(asPairs(k.loadRaw(k.vectorType(2 * k.lanes(), b.getI16Type()), base,
-                                          k.mul(place, k.integer(2)), b.getI16Type())));
+      vectors.push_back(asPairs(
+          k.loadRaw(k.vectorType(2 * k.lanes(), b.getI16Type()), base, k.mul(place, k.integer(2)), b.getI16Type())));
     }
   }
   return vectors;

@@ -26,8 +26,7 @@ const std::vector<CpuTarget> &knownTargets() {
   // 2 x 4 leave room.
   static const std::vector<CpuTarget> targets = {
       {"aarch64", "generic", "aarch64-unknown-linux-gnu", "+neon", 128, 5, false, {}},
-      {"sapphirerapids", "sapphirerapids", x86Triple, "", 512, 6, true,
-       with(v4Flags, "avx512_bf16")},
+      {"sapphirerapids", "sapphirerapids", x86Triple, "", 512, 6, true, with(v4Flags, "avx512_bf16")},
       {"x86-64-v3", "x86-64-v3", x86Triple, "", 256, 2, false, v3Flags},
       {"x86-64-v4", "x86-64-v4", x86Triple, "", 512, 6, false, v4Flags},
       {"znver4", "znver4", x86Triple, "", 512, 6, true, with(v4Flags, "avx512_bf16")},
@@ -49,8 +48,7 @@ llvm::Expected<CpuTarget> hostTarget() {
       return target;
     }
   }
-  bool isV4 =
-      has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") && has("avx512vl");
+  bool isV4 = has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") && has("avx512vl");
   if (isV4 && has("avx512bf16")) {
     CpuTarget target = *lookupCpuTarget("x86-64-v4");
     target.features = "+avx512bf16";
@@ -59,11 +57,10 @@ llvm::Expected<CpuTarget> hostTarget() {
     return target;
   }
   if (!has("avx2") || !has("fma") || !has("f16c") || !has("bmi2")) {
-    return llvm::createStringError(
-        std::make_error_code(std::errc::not_supported),
-        "this machine's processor (%s) lacks AVX2, FMA, F16C or BMI2; name a target with "
-        "--cpu to compile for another machine",
-        name.str().c_str());
+    return llvm::createStringError(std::make_error_code(std::errc::not_supported),
+                                   "this machine's processor (%s) lacks AVX2, FMA, F16C or BMI2; name a target with "
+                                   "--cpu to compile for another machine",
+                                   name.str().c_str());
   }
   return lookupCpuTarget(isV4 ? "x86-64-v4" : "x86-64-v3");
 }

@@ -15,9 +15,8 @@ struct CpuTarget {
   std::string triple;    ///< "x86_64-unknown-linux-gnu".
   std::string features;  ///< LLVM's feature string, beyond what the name implies.
   unsigned vectorBits;   ///< Width of the registers that kernels use.
-  unsigned
-      tileRows; ///< Rows of a register tile with four vectors of columns, so that nothing spills.
-  bool hasBF16Dot; ///< AVX512-BF16: products of bf16 pairs, summed in f32.
+  unsigned tileRows;     ///< Rows of a register tile with four vectors of columns, so that nothing spills.
+  bool hasBF16Dot;       ///< AVX512-BF16: products of bf16 pairs, summed in f32.
   /// What the object needs, as /proc/cpuinfo spells it; the runtime refuses to load it elsewhere.
   std::vector<std::string> requiredFlags;
 

@@ -145,9 +145,9 @@ TEST_P(Attention, GroupedQuery) {
       for (int64_t token = 0; token < step.dims.tokens; ++token) {
         for (int64_t head = 0; head < s.heads; ++head) {
           int64_t kvHead = head / (s.heads / s.kvHeads);
-          std::vector<double> part = attend(
-              step, token, &queries[(token * s.heads + head) * s.headDim], s.headDim, keys, s.kvHeads * s.headDim,
-              kvHead * s.headDim, values, s.kvHeads * s.valueDim, kvHead * s.valueDim, s.valueDim, scale);
+          std::vector<double> part = attend(step, token, &queries[(token * s.heads + head) * s.headDim], s.headDim,
+                                            keys, s.kvHeads * s.headDim, kvHead * s.headDim, values,
+                                            s.kvHeads * s.valueDim, kvHead * s.valueDim, s.valueDim, scale);
           expected.insert(expected.end(), part.begin(), part.end());
         }
         for (int64_t i = 0; i < width; ++i) {
@@ -172,10 +172,13 @@ TEST_P(Attention, Latent) {
     double scale = 1 / std::sqrt(static_cast<double>(row));
     std::string text = llvm::formatv(
         "module {{\nexec.kernel @attention(%q: memref<?x{0}xf32>, %c: memref<?x{1}x{3}>, %p: memref<?xi32>, %s: "
-        "memref<?xi32>, %t: memref<?xi32>, %o: memref<?x{2}xf32>) rows [#exec.extent<tokens>, #exec.extent<cache_rows>, "
+        "memref<?xi32>, %t: memref<?xi32>, %o: memref<?x{2}xf32>) rows [#exec.extent<tokens>, "
+        "#exec.extent<cache_rows>, "
         "#exec.extent<tokens>, #exec.extent<tokens>, #exec.extent<sequences>, #exec.extent<tokens>] "
-        "{{\nkernel.latent_attention %q, %c at %p, %s, %t to %o {{heads = {4}, rank = {5}, rope_dim = {6}, head_groups = "
-        "{7}, scale = {8:F17}, page_tokens = {9}} : memref<?x{0}xf32>, memref<?x{1}x{3}>, memref<?xi32>, memref<?xi32>, "
+        "{{\nkernel.latent_attention %q, %c at %p, %s, %t to %o {{heads = {4}, rank = {5}, rope_dim = {6}, head_groups "
+        "= "
+        "{7}, scale = {8:F17}, page_tokens = {9}} : memref<?x{0}xf32>, memref<?x{1}x{3}>, memref<?xi32>, "
+        "memref<?xi32>, "
         "memref<?xi32>, memref<?x{2}xf32>\n}\n}\n",
         s.heads * row, row, s.heads * s.rank, s.cache, s.heads, s.rank, s.ropeDim, s.groups, scale, s.pageTokens);
     Kernels kernels(GetParam(), text);
@@ -186,10 +189,10 @@ TEST_P(Attention, Latent) {
       auto query = bufferOf(queries), positions = bufferOf(step.positions), sequence = bufferOf(step.sequence),
            table = bufferOf(step.table);
       Buffer output(step.dims.tokens * s.heads * s.rank * 4);
-      kernels.run("attention",
-                  {query->data(), cache.buffer->data(), positions->data(), sequence->data(), table->data(),
-                   output.data()},
-                  step.dims, step.dims.tokens * s.groups);
+      kernels.run(
+          "attention",
+          {query->data(), cache.buffer->data(), positions->data(), sequence->data(), table->data(), output.data()},
+          step.dims, step.dims.tokens * s.groups);
       std::vector<double> expected, found;
       for (int64_t token = 0; token < step.dims.tokens; ++token) {
         for (int64_t head = 0; head < s.heads; ++head) {
@@ -214,7 +217,8 @@ TEST_P(Attention, LargeScores) {
       "memref<?xi32>, %s: memref<?xi32>, %t: memref<?xi32>, %o: memref<?x16xf32>) rows [#exec.extent<tokens>, "
       "#exec.extent<cache_rows>, #exec.extent<cache_rows>, #exec.extent<tokens>, #exec.extent<tokens>, "
       "#exec.extent<sequences>, #exec.extent<tokens>] {\nkernel.attention %q, %k, %v at %p, %s, %t to %o {heads = 1, "
-      "kv_heads = 1, head_dim = 16, value_dim = 16, scale = 1.0, page_tokens = 8} : memref<?x16xf32>, memref<?x16xf32>, "
+      "kv_heads = 1, head_dim = 16, value_dim = 16, scale = 1.0, page_tokens = 8} : memref<?x16xf32>, "
+      "memref<?x16xf32>, "
       "memref<?x16xf32>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x16xf32>\n}\n}\n";
   Kernels kernels(GetParam(), text);
   ASSERT_FALSE(HasFailure());

@@ -99,11 +99,12 @@ TEST(Emit, EveryFamilyForEveryTarget) {
     auto module = parse(context, everyFamily(target));
     std::vector<CpuKernelRequest> requests = requestsOf(*module);
     CpuObject object = llvm::cantFail(emitCpuObject(requests, target, &context, {.threads = 2}));
-    auto file = llvm::cantFail(
-        llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object.image, name)));
+    auto file =
+        llvm::cantFail(llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object.image, name)));
     auto &elf = llvm::cast<llvm::object::ELF64LEObjectFile>(*file);
     EXPECT_EQ(elf.getELFFile().getHeader().e_type, llvm::ELF::ET_DYN) << name;
-    EXPECT_EQ(elf.getELFFile().getHeader().e_machine, name == "aarch64" ? llvm::ELF::EM_AARCH64 : llvm::ELF::EM_X86_64) << name;
+    EXPECT_EQ(elf.getELFFile().getHeader().e_machine, name == "aarch64" ? llvm::ELF::EM_AARCH64 : llvm::ELF::EM_X86_64)
+        << name;
     for (const auto &entry : llvm::cantFail(elf.getELFFile().dynamicEntries())) {
       EXPECT_NE(entry.getTag(), llvm::ELF::DT_NEEDED) << name;
     }
@@ -146,7 +147,8 @@ TEST(Emit, Dumps) {
   std::string plain = llvm::cantFail(emitCpuObject(requests, target, &context)).image;
   std::string dumped = llvm::cantFail(emitCpuObject(requests, target, &context, {.dumpFolder = folder.c_str()})).image;
   EXPECT_EQ(plain, dumped);
-  for (auto [extension, word] : {std::pair(".mlir", "func.func @norm"), {".ll", "define void @norm"}, {".s", "norm:"}}) {
+  for (auto [extension, word] :
+       {std::pair(".mlir", "func.func @norm"), {".ll", "define void @norm"}, {".s", "norm:"}}) {
     auto file = llvm::MemoryBuffer::getFile(folder + "/norm" + extension);
     ASSERT_TRUE(static_cast<bool>(file)) << extension;
     EXPECT_TRUE((*file)->getBuffer().contains(word)) << extension;

@@ -12,13 +12,11 @@ namespace elah::test {
 std::vector<std::string> runnableTargets() {
   std::vector<std::string> names;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("bmi2")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
     names.push_back("x86-64-v3");
   }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512cd")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd")) {
     names.push_back("x86-64-v4");
   }
 #endif
@@ -35,8 +33,7 @@ std::string nameOfTarget(const testing::TestParamInfo<std::string> &info) {
 Buffer::Buffer(size_t bytes) : bytes(bytes) {
   size_t padded = (bytes + 63) / 64 * 64;
   mapped = (padded + 4095) / 4096 * 4096 + 4096;
-  mapping = static_cast<char *>(
-      ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mapping = static_cast<char *>(::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (mapping == MAP_FAILED) {
     std::abort();
   }
@@ -72,10 +69,8 @@ Kernels::Kernels(const std::string &name, const std::string &text, const CpuEmit
   }
   object = std::move(*emitted);
   int descriptor = ::memfd_create("kernels", MFD_CLOEXEC);
-  EXPECT_EQ(::write(descriptor, object.image.data(), object.image.size()),
-            static_cast<ssize_t>(object.image.size()));
-  library =
-      ::dlopen(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), RTLD_NOW | RTLD_LOCAL);
+  EXPECT_EQ(::write(descriptor, object.image.data(), object.image.size()), static_cast<ssize_t>(object.image.size()));
+  library = ::dlopen(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), RTLD_NOW | RTLD_LOCAL);
   ::close(descriptor);
   EXPECT_NE(library, nullptr) << ::dlerror();
 }
@@ -86,12 +81,10 @@ Kernels::~Kernels() {
   }
 }
 
-void Kernels::run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims,
-                  int64_t blocks) {
+void Kernels::run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims, int64_t blocks) {
   auto kernel = reinterpret_cast<elah_cpu_kernel>(::dlsym(library, symbol.c_str()));
   ASSERT_NE(kernel, nullptr) << symbol;
-  int64_t values[ELAH_DIM_COUNT] = {dims.tokens, dims.sequences, dims.logitRows, dims.cacheRows,
-                                    dims.pagesPerSequence};
+  int64_t values[ELAH_DIM_COUNT] = {dims.tokens, dims.sequences, dims.logitRows, dims.cacheRows, dims.pagesPerSequence};
   int64_t split = blocks / 3;
   for (auto [begin, end] : {std::pair<int64_t, int64_t>{0, split}, {split, blocks}}) {
     if (begin < end) {

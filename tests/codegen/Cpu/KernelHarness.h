@@ -56,8 +56,7 @@ public:
   Kernels(const std::string &target, const std::string &text, const CpuEmitOptions &options = {});
   ~Kernels();
   /// Calls a kernel for all its blocks, in two calls if there are several.
-  void run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims,
-           int64_t blocks);
+  void run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims, int64_t blocks);
   CpuObject object;
   CpuTarget target;
 
@@ -113,9 +112,7 @@ public:
   }
   int64_t below(int64_t bound) { return static_cast<int64_t>(next() >> 11) % bound; }
   /// In -1 .. 1.
-  float number() {
-    return static_cast<float>(static_cast<double>(next() >> 11) / (1ull << 52) - 1);
-  }
+  float number() { return static_cast<float>(static_cast<double>(next() >> 11) / (1ull << 52) - 1); }
   std::vector<float> numbers(size_t count, float scale = 1) {
     std::vector<float> values(count);
     for (float &value : values) {

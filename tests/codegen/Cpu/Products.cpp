@@ -37,10 +37,8 @@ struct Weight {
   int64_t half() const { return swiglu ? n / 2 : n; }
 
   void fill(Random &random) {
-    int64_t size = bytesOf(format), width = swiglu ? panel / 2 : panel,
-            panels = (half() + width - 1) / width;
-    int64_t steps = (k + step - 1) / step,
-            matrix = (panels * steps * step * panel * size + 63) / 64 * 64;
+    int64_t size = bytesOf(format), width = swiglu ? panel / 2 : panel, panels = (half() + width - 1) / width;
+    int64_t steps = (k + step - 1) / step, matrix = (panels * steps * step * panel * size + 63) / 64 * 64;
     int64_t halves = swiglu ? 2 : 1;
     bytes.assign(batch * matrix, 0);
     values.resize(batch * n * k);
@@ -58,8 +56,7 @@ struct Weight {
         int64_t side = row / half(), column = row % half();
         char *place = &bytes[b * matrix + column / width * steps * step * panel * size];
         for (int64_t i = 0; i < k; ++i) {
-          char *element =
-              place + ((i / step * panel + side * width + column % width) * step + i % step) * size;
+          char *element = place + ((i / step * panel + side * width + column % width) * step + i % step) * size;
           double value;
           float number = random.number();
           switch (format) {
@@ -85,8 +82,7 @@ struct Weight {
             std::memcpy(element, &bits, 1);
             value = fromE4M3(bits);
             if (blockN > 0) {
-              value *= scales[((b * halves + side) * blockRows + column / blockN) * blockColumns +
-                              i / blockK];
+              value *= scales[((b * halves + side) * blockRows + column / blockN) * blockColumns + i / blockK];
             }
             break;
           }
@@ -101,8 +97,7 @@ struct Weight {
     return llvm::formatv("#kernel.packing<{0}, n = {1}, k = {2}, panel = {3}, step = {4}, batch = "
                          "{5}, swiglu = {6}, "
                          "blocks = {7} x {8}>",
-                         nameOf(format), n, k, panel, step, batch, swiglu ? "true" : "false",
-                         blockN, blockK);
+                         nameOf(format), n, k, panel, step, batch, swiglu ? "true" : "false", blockN, blockK);
   }
   int64_t blocks() const {
     int64_t width = swiglu ? panel / 2 : panel;
@@ -160,8 +155,7 @@ struct Rows {
     if (stride == width) {
       return llvm::formatv("memref<?x{0}x{1}>", width, nameOf(format));
     }
-    return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", width, nameOf(format),
-                         stride);
+    return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", width, nameOf(format), stride);
   }
 };
 
@@ -175,13 +169,11 @@ struct Case {
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
-std::string gemmText(const std::string &name, const Case &c, const Weight &weight,
-                     const Rows &input, const Rows &output) {
-  std::string arguments =
-      llvm::formatv("%a: {0}, %w: memref<{1}xi8>", input.type(), weight.bytes.size());
+std::string gemmText(const std::string &name, const Case &c, const Weight &weight, const Rows &input,
+                     const Rows &output) {
+  std::string arguments = llvm::formatv("%a: {0}, %w: memref<{1}xi8>", input.type(), weight.bytes.size());
   std::string rows = llvm::formatv("#exec.extent<tokens>, #exec.extent<{0}>", weight.bytes.size());
-  std::string operands = "%a, %w",
-              types = llvm::formatv("{0}, memref<{1}xi8>", input.type(), weight.bytes.size());
+  std::string operands = "%a, %w", types = llvm::formatv("{0}, memref<{1}xi8>", input.type(), weight.bytes.size());
   auto vector = [&](const char *word, const char *value, int64_t size) {
     arguments += llvm::formatv(", {0}: memref<{1}xf32>", value, size);
     rows += llvm::formatv(", #exec.extent<{0}>", size);
@@ -194,13 +186,12 @@ std::string gemmText(const std::string &name, const Case &c, const Weight &weigh
   if (c.bias) {
     vector("bias", "%b", c.n);
   }
-  return llvm::formatv(
-      "exec.kernel @{0}({1}, %c: {2}) rows [{3}, #exec.extent<tokens>] {{\n kernel.gemm {4} to %c "
-      "{{packing = {5}, compute "
-      "= #kernel<compute {6}>, activation = #kernel<activation {7}>{8}} : {9}, {2}\n}\n",
-      name, arguments, output.type(), rows, operands, weight.packing(),
-      c.input == Format::BF16 ? "bf16" : "f32", c.swiglu ? "swiglu" : "none",
-      c.accumulate ? ", accumulate" : "", types);
+  return llvm::formatv("exec.kernel @{0}({1}, %c: {2}) rows [{3}, #exec.extent<tokens>] {{\n kernel.gemm {4} to %c "
+                       "{{packing = {5}, compute "
+                       "= #kernel<compute {6}>, activation = #kernel<activation {7}>{8}} : {9}, {2}\n}\n",
+                       name, arguments, output.type(), rows, operands, weight.packing(),
+                       c.input == Format::BF16 ? "bf16" : "f32", c.swiglu ? "swiglu" : "none",
+                       c.accumulate ? ", accumulate" : "", types);
 }
 
 class Products : public testing::TestWithParam<std::string> {};
@@ -218,42 +209,11 @@ TEST_P(Products, Gemm) {
   for (Format input : {F32, BF16}) {
     add({.weight = F32, .input = F32, .output = F32, .n = panel, .k = 40});
     add({.weight = BF16, .input = input, .output = F32, .n = panel * 2 + 5, .k = 70});
-    add({.weight = BF16,
-         .input = input,
-         .output = BF16,
-         .n = panel + 17,
-         .k = 1301,
-         .inputGap = 6,
-         .outputGap = 3});
-    add({.weight = BF16,
-         .input = input,
-         .output = F32,
-         .n = panel * 3,
-         .k = 1024,
-         .bias = true,
-         .accumulate = true});
-    add({.weight = BF16,
-         .input = input,
-         .output = BF16,
-         .n = panel * 2 + 14,
-         .k = 96,
-         .swiglu = true,
-         .bias = true});
-    add({.weight = F8,
-         .input = input,
-         .output = F32,
-         .n = 2 * panel,
-         .k = 256,
-         .blockN = 128,
-         .blockK = 128});
-    add({.weight = F8,
-         .input = input,
-         .output = F32,
-         .n = 300,
-         .k = 333,
-         .bias = true,
-         .blockN = 128,
-         .blockK = 128});
+    add({.weight = BF16, .input = input, .output = BF16, .n = panel + 17, .k = 1301, .inputGap = 6, .outputGap = 3});
+    add({.weight = BF16, .input = input, .output = F32, .n = panel * 3, .k = 1024, .bias = true, .accumulate = true});
+    add({.weight = BF16, .input = input, .output = BF16, .n = panel * 2 + 14, .k = 96, .swiglu = true, .bias = true});
+    add({.weight = F8, .input = input, .output = F32, .n = 2 * panel, .k = 256, .blockN = 128, .blockK = 128});
+    add({.weight = F8, .input = input, .output = F32, .n = 300, .k = 333, .bias = true, .blockN = 128, .blockK = 128});
     add({.weight = F8,
          .input = input,
          .output = BF16,
@@ -262,14 +222,7 @@ TEST_P(Products, Gemm) {
          .swiglu = true,
          .blockN = 128,
          .blockK = 128});
-    add({.weight = F8,
-         .input = input,
-         .output = F32,
-         .n = 77,
-         .k = 1500,
-         .blockN = 12,
-         .blockK = 20,
-         .inputGap = 10});
+    add({.weight = F8, .input = input, .output = F32, .n = 77, .k = 1500, .blockN = 12, .blockK = 20, .inputGap = 10});
     add({.weight = F8,
          .input = input,
          .output = F32,
@@ -289,12 +242,10 @@ TEST_P(Products, Gemm) {
   std::vector<Weight> weights;
   std::string text;
   for (auto [index, c] : llvm::enumerate(cases)) {
-    Weight weight{c.weight, c.n, c.k, panel, c.input == BF16 ? 2 : 1, 1, c.swiglu, c.blockN,
-                  c.blockK, {},  {},  {}};
+    Weight weight{c.weight, c.n, c.k, panel, c.input == BF16 ? 2 : 1, 1, c.swiglu, c.blockN, c.blockK, {}, {}, {}};
     weight.fill(random);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
-    Rows input(c.input, 1, c.k, c.k + c.inputGap),
-        output(c.output, 1, columns, columns + c.outputGap);
+    Rows input(c.input, 1, c.k, c.k + c.inputGap), output(c.output, 1, columns, columns + c.outputGap);
     text += gemmText("gemm" + std::to_string(index), c, weight, input, output);
     weights.push_back(std::move(weight));
   }
@@ -308,8 +259,7 @@ TEST_P(Products, Gemm) {
     auto bias = bufferOf(biasValues);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
     for (int64_t rows : {1, 2, 3, 5, 6, 7, 13, 64, 200}) {
-      Rows input(c.input, rows, c.k, c.k + c.inputGap),
-          output(c.output, rows, columns, columns + c.outputGap);
+      Rows input(c.input, rows, c.k, c.k + c.inputGap), output(c.output, rows, columns, columns + c.outputGap);
       input.fill(random);
       std::vector<double> expected, found;
       if (c.accumulate) {
@@ -324,8 +274,7 @@ TEST_P(Products, Gemm) {
           return sum;
         };
         for (int64_t column = 0; column < columns; ++column) {
-          double value =
-              c.swiglu ? silu(product(column)) * product(columns + column) : product(column);
+          double value = c.swiglu ? silu(product(column)) * product(columns + column) : product(column);
           expected.push_back(value + (c.accumulate ? output.get(row, column) : 0));
         }
       }
@@ -344,11 +293,9 @@ TEST_P(Products, Gemm) {
         }
       }
       // f16 and f32 weights are rounded where products are formed in bf16.
-      bool isRounded =
-          c.output == BF16 || (c.input == BF16 && (c.weight == F16 || c.weight == F32));
+      bool isRounded = c.output == BF16 || (c.input == BF16 && (c.weight == F16 || c.weight == F32));
       EXPECT_LT(difference(expected, found), isRounded ? 2e-5 : 1e-10)
-          << "case " << index << ", " << weight.packing() << ", " << rows << " rows of "
-          << nameOf(c.input);
+          << "case " << index << ", " << weight.packing() << ", " << rows << " rows of " << nameOf(c.input);
       EXPECT_TRUE(output.hasWhole());
     }
   }
@@ -395,7 +342,8 @@ TEST_P(Products, GroupedGemm) {
     text += llvm::formatv(
         "exec.kernel @grouped{0}(%a: {1}, %w: {2}{3}, %o: memref<{4}xi32>{5}, %c: {6}) rows [#exec.extent<{7}tokens>, "
         "#exec.extent<{8}>{9}, #exec.extent<{4}>{10}, #exec.extent<{11} * tokens>] {{\n kernel.grouped_gemm %a, %w{12} "
-        "offsets %o{13} to %c {{packing = {14}, compute = #kernel<compute {15}>, activation = #kernel<activation {16}>} "
+        "offsets %o{13} to %c {{packing = {14}, compute = #kernel<compute {15}>, activation = #kernel<activation "
+        "{16}>} "
         ": {1}, {2}{17}, memref<{4}xi32>{18}, {6}\n}\n",
         index, input.type(), type, scaleArgument, experts + 1, c.gathers ? ", %g: memref<?xi32>" : "", output.type(),
         c.gathers ? "" : "3 * ", weight.bytes.size(), scaleRows, c.gathers ? ", #exec.extent<3 * tokens>" : "", topK,
@@ -470,7 +418,8 @@ TEST_P(Products, HeadGemm) {
     std::string text = llvm::formatv(
         "module {{\nexec.kernel @heads(%a: {0}, %w: memref<{1}xi8>, %c: {2}) rows [#exec.extent<tokens>, "
         "#exec.extent<{1}>, #exec.extent<tokens>] {{\n kernel.head_gemm %a, %w to %c {{packing = {3}, compute = "
-        "#kernel<compute {4}>, input_stride = {5}, input_offset = {6}, output_stride = {7}, output_offset = {8}} : {0}, "
+        "#kernel<compute {4}>, input_stride = {5}, input_offset = {6}, output_stride = {7}, output_offset = {8}} : "
+        "{0}, "
         "memref<{1}xi8>, {2}\n}\n}\n",
         a.type(), weight.bytes.size(), c.type(), weight.packing(), input == BF16 ? "bf16" : "f32", inputStride,
         inputOffset, outputStride, outputOffset);

@@ -1,5 +1,5 @@
-// The router's choice against a plain one, exactly: ties go to the lower index, and a NaN is never chosen while there are
-// numbers. Then the experts' plan and the sum of their rows.
+// The router's choice against a plain one, exactly: ties go to the lower index, and a NaN is never chosen while there
+// are numbers. Then the experts' plan and the sum of their rows.
 #include "KernelHarness.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <gtest/gtest.h>
@@ -88,7 +88,8 @@ void choose(const Routing &r, const float *logits, const float *bias, std::vecto
 std::string textOf(const Routing &r) {
   return llvm::formatv(
       "module {{\nexec.kernel @route(%l: memref<?x{0}xf32>{1}, %e: memref<?x{2}xi32>, %w: memref<?x{2}xf32>) rows "
-      "[#exec.extent<tokens>{3}, #exec.extent<tokens>, #exec.extent<tokens>] {{\nkernel.route %l{4} to %e, %w {{routing "
+      "[#exec.extent<tokens>{3}, #exec.extent<tokens>, #exec.extent<tokens>] {{\nkernel.route %l{4} to %e, %w "
+      "{{routing "
       "= #r1.routing<{5}, top_k = {2}, groups = {6}, top_groups = {7}, group_score = {8}, normalize = {9}, scale = "
       "{10:F6} : f64>} : memref<?x{0}xf32>{11}, memref<?x{2}xi32>, memref<?x{2}xf32>\n}\n}\n",
       r.experts, r.biased ? llvm::formatv(", %b: memref<{0}xf32>", r.experts).str() : "", r.topK,
@@ -99,12 +100,12 @@ std::string textOf(const Routing &r) {
 
 TEST_P(Route, ChoosesAsDefined) {
   Random random(21);
-  for (Routing r : {Routing{"sigmoid", 256, 8, 8, 4, "top2", true, true, 2.5},
-                    Routing{"softmax", 64, 6, 1, 1, "max", false, false, 1},
-                    Routing{"softmax", 160, 6, 8, 3, "max", false, false, 16},
-                    Routing{"sigmoid", 16, 3, 4, 2, "top2", true, true, 1},
-                    Routing{"sigmoid", 10, 2, 5, 2, "max", true, false, 1},
-                    Routing{"sigmoid", 4, 2, 4, 2, "top2", true, true, 1}}) {
+  for (Routing r :
+       {Routing{"sigmoid", 256, 8, 8, 4, "top2", true, true, 2.5},
+        Routing{"softmax", 64, 6, 1, 1, "max", false, false, 1},
+        Routing{"softmax", 160, 6, 8, 3, "max", false, false, 16},
+        Routing{"sigmoid", 16, 3, 4, 2, "top2", true, true, 1}, Routing{"sigmoid", 10, 2, 5, 2, "max", true, false, 1},
+        Routing{"sigmoid", 4, 2, 4, 2, "top2", true, true, 1}}) {
     Kernels kernels(GetParam(), textOf(r));
     ASSERT_FALSE(HasFailure());
     int64_t tokens = 20;
@@ -167,9 +168,11 @@ TEST_P(Route, PlanAndCombine) {
   std::string text = llvm::formatv(
       "module {{\nexec.kernel @plan(%e: memref<?x{0}xi32>, %o: memref<{1}xi32>, %g: memref<?xi32>, %s: "
       "memref<?x{0}xi32>) rows [#exec.extent<tokens>, #exec.extent<{1}>, #exec.extent<{0} * tokens>, "
-      "#exec.extent<tokens>] {{\nkernel.expert_plan %e to %o, %g, %s : memref<?x{0}xi32>, memref<{1}xi32>, memref<?xi32>, "
+      "#exec.extent<tokens>] {{\nkernel.expert_plan %e to %o, %g, %s : memref<?x{0}xi32>, memref<{1}xi32>, "
+      "memref<?xi32>, "
       "memref<?x{0}xi32>\n}\n"
-      "exec.kernel @combine(%r: memref<?x{2}xf32>, %w: memref<?x{0}xf32>, %s: memref<?x{0}xi32>, %o: memref<?x{2}xf32>) "
+      "exec.kernel @combine(%r: memref<?x{2}xf32>, %w: memref<?x{0}xf32>, %s: memref<?x{0}xi32>, %o: "
+      "memref<?x{2}xf32>) "
       "rows [#exec.extent<{0} * tokens>, #exec.extent<tokens>, #exec.extent<tokens>, #exec.extent<tokens>] "
       "{{\nkernel.combine %r, %w, %s to %o : memref<?x{2}xf32>, memref<?x{0}xf32>, memref<?x{0}xi32>, "
       "memref<?x{2}xf32>\n}\n}\n",

@@ -22,10 +22,11 @@ TEST_P(RowKernels, Embed) {
   }
   std::string text;
   for (const char *element : {"f32", "bf16", "f16"}) {
-    text += llvm::formatv("exec.kernel @{0}(%t: memref<?xi32>, %e: memref<{1}x{2}x{0}>, %o: memref<?x{2}xf32>) rows "
-                          "[#exec.extent<tokens>, #exec.extent<{1}>, #exec.extent<tokens>] {{\nkernel.embed %t, %e to %o "
-                          ": memref<?xi32>, memref<{1}x{2}x{0}>, memref<?x{2}xf32>\n}\n",
-                          element, vocabulary, width);
+    text +=
+        llvm::formatv("exec.kernel @{0}(%t: memref<?xi32>, %e: memref<{1}x{2}x{0}>, %o: memref<?x{2}xf32>) rows "
+                      "[#exec.extent<tokens>, #exec.extent<{1}>, #exec.extent<tokens>] {{\nkernel.embed %t, %e to %o "
+                      ": memref<?xi32>, memref<{1}x{2}x{0}>, memref<?x{2}xf32>\n}\n",
+                      element, vocabulary, width);
   }
   Kernels kernels(GetParam(), "module {\n" + text + "}\n");
   ASSERT_FALSE(HasFailure());
@@ -55,7 +56,8 @@ TEST_P(RowKernels, RmsNorm) {
     int64_t stride = width + 5;
     std::string text = llvm::formatv(
         "module {{\nexec.kernel @all(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %w: memref<{0}xf32>, %o: "
-        "memref<?x{0}xbf16>) rows [#exec.extent<tokens>, #exec.extent<{0}>, #exec.extent<tokens>] {{\nkernel.rms_norm %x, "
+        "memref<?x{0}xbf16>) rows [#exec.extent<tokens>, #exec.extent<{0}>, #exec.extent<tokens>] {{\nkernel.rms_norm "
+        "%x, "
         "%w to %o {{epsilon = 1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, "
         "memref<?x{0}xbf16>\n}\n"
         "exec.kernel @picked(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %w: memref<{0}xf32>, %r: "
@@ -175,13 +177,15 @@ TEST_P(RowKernels, RopeAppend) {
     int64_t heads, kvHeads, headDim, valueDim, pairs;
   };
   Random random(33);
-  for (Shape s : {Shape{"half", 4, 2, 64, 64, 32}, Shape{"interleaved", 3, 1, 20, 12, 7}, Shape{"half", 2, 2, 10, 6, 0}}) {
+  for (Shape s :
+       {Shape{"half", 4, 2, 64, 64, 32}, Shape{"interleaved", 3, 1, 20, 12, 7}, Shape{"half", 2, 2, 10, 6, 0}}) {
     int64_t width = s.heads * s.headDim + s.kvHeads * (s.headDim + s.valueDim), tokens = 5, cacheRows = 12;
     bool rotates = s.pairs > 0;
     std::string text = llvm::formatv(
         "module {{\nexec.kernel @append(%x: memref<?x{0}xf32>{1}, %r: memref<?xi32>, %q: memref<?x{2}xf32>, %k: "
         "memref<?x{3}xbf16>, %v: memref<?x{4}xbf16>) rows [#exec.extent<tokens>{5}, #exec.extent<tokens>, "
-        "#exec.extent<tokens>, #exec.extent<cache_rows>, #exec.extent<cache_rows>] {{\nkernel.rope_append %x{6} rows %r "
+        "#exec.extent<tokens>, #exec.extent<cache_rows>, #exec.extent<cache_rows>] {{\nkernel.rope_append %x{6} rows "
+        "%r "
         "to %q, %k, %v {{heads = {7}, kv_heads = {8}, head_dim = {9}, value_dim = {10}{11}} : memref<?x{0}xf32>{12}, "
         "memref<?xi32>, memref<?x{2}xf32>, memref<?x{3}xbf16>, memref<?x{4}xbf16>\n}\n}\n",
         width, rotates ? llvm::formatv(", %t: memref<?x{0}xf32>", 2 * s.pairs).str() : "", s.heads * s.headDim,
@@ -234,10 +238,12 @@ TEST_P(RowKernels, LatentAppend) {
   Random random(34);
   std::string text = llvm::formatv(
       "module {{\nexec.kernel @append(%q: memref<?x{0}xf32>, %l: memref<?x{1}xf32>, %w: memref<{2}xf32>, %t: "
-      "memref<?x{3}xf32>, %r: memref<?xi32>, %a: memref<?x{4}xf32>, %c: memref<?x{1}xbf16>) rows [#exec.extent<tokens>, "
+      "memref<?x{3}xf32>, %r: memref<?xi32>, %a: memref<?x{4}xf32>, %c: memref<?x{1}xbf16>) rows "
+      "[#exec.extent<tokens>, "
       "#exec.extent<tokens>, #exec.extent<{2}>, #exec.extent<tokens>, #exec.extent<tokens>, #exec.extent<tokens>, "
       "#exec.extent<cache_rows>] {{\nkernel.latent_append %q, %l norm %w table %t rows %r to %a, %c {{heads = {5}, "
-      "nope_dim = {6}, rope_dim = {3}, rank = {2}, epsilon = 1.0e-6, rope = {7}} : memref<?x{0}xf32>, memref<?x{1}xf32>, "
+      "nope_dim = {6}, rope_dim = {3}, rank = {2}, epsilon = 1.0e-6, rope = {7}} : memref<?x{0}xf32>, "
+      "memref<?x{1}xf32>, "
       "memref<{2}xf32>, memref<?x{3}xf32>, memref<?xi32>, memref<?x{4}xf32>, memref<?x{1}xbf16>\n}\n}\n",
       heads * (nope + rotated), row, rank, rotated, heads * row, heads, nope, ropeText("interleaved", rotated / 2));
   Kernels kernels(GetParam(), text);
@@ -248,10 +254,10 @@ TEST_P(RowKernels, LatentAppend) {
   auto query = bufferOf(q), latent = bufferOf(l), weight = bufferOf(w), table = bufferOf(angles),
        rowBuffer = bufferOf(rows);
   Buffer absorbed(tokens * heads * row * 4), cache(cacheRows * row * 2);
-  kernels.run("append",
-              {query->data(), latent->data(), weight->data(), table->data(), rowBuffer->data(), absorbed.data(),
-               cache.data()},
-              {.tokens = tokens, .cacheRows = cacheRows}, tokens);
+  kernels.run(
+      "append",
+      {query->data(), latent->data(), weight->data(), table->data(), rowBuffer->data(), absorbed.data(), cache.data()},
+      {.tokens = tokens, .cacheRows = cacheRows}, tokens);
   for (int64_t token = 0; token < tokens; ++token) {
     const float *angle = &angles[token * rotated];
     for (int64_t head = 0; head < heads; ++head) {
