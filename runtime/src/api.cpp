@@ -55,8 +55,7 @@ elah_code giveString(const std::string &text, char **out) {
 Result<std::string> readFile(const char *path) {
   int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path,
-                   std::strerror(errno));
+    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path, std::strerror(errno));
   }
   std::string text;
   char buffer[1 << 16];
@@ -97,9 +96,7 @@ elah_code elah_artifact_open(const char *path, elah_artifact **out) {
 
 void elah_artifact_close(elah_artifact *artifact) { delete artifact; }
 
-elah_code elah_artifact_verify(const elah_artifact *artifact) {
-  return report(artifact->content->verify());
-}
+elah_code elah_artifact_verify(const elah_artifact *artifact) { return report(artifact->content->verify()); }
 
 void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out) {
   const proto::Manifest &manifest = artifact->content->manifest();
@@ -140,8 +137,8 @@ elah_code elah_tokenizer_open_file(const char *path, elah_tokenizer **out) {
 
 void elah_tokenizer_close(elah_tokenizer *tokenizer) { delete tokenizer; }
 
-elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, size_t size,
-                                const uint32_t **ids, size_t *count) {
+elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, size_t size, const uint32_t **ids,
+                                size_t *count) {
   tokenizer->ids.clear();
   if (Status status = tokenizer->content->encode({text, size}, tokenizer->ids); !status.ok()) {
     return report(status);
@@ -151,8 +148,8 @@ elah_code elah_tokenizer_encode(elah_tokenizer *tokenizer, const char *text, siz
   return ELAH_OK;
 }
 
-elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, size_t count,
-                                bool keep_special, const char **text, size_t *size) {
+elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, size_t count, bool keep_special,
+                                const char **text, size_t *size) {
   Detokenizer detokenizer(*tokenizer->content, keep_special);
   tokenizer->text.clear();
   for (size_t i = 0; i < count; ++i) {
@@ -164,8 +161,7 @@ elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32_t *ids, 
   return ELAH_OK;
 }
 
-elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *messages,
-                           size_t count, char **out) {
+elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *messages, size_t count, char **out) {
   std::string_view json = artifact->content->section(ELAH_SECTION_TOKENIZER_CONFIG);
   if (json.empty()) {
     return report(failure(ELAH_UNSUPPORTED, "the artifact has no chat template"));
@@ -178,8 +174,7 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
   return text.ok() ? giveString(*text, out) : report(text.status());
 }
 
-elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,
-                              elah_session **out) {
+elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
   Result<std::unique_ptr<Session>> session =
       Session::create(*artifact->content, options ? *options : elah_session_options{0, 0, nullptr});
   if (!session.ok()) {
@@ -213,8 +208,8 @@ elah_code elah_sequence_length(const elah_session *session, uint32_t sequence, u
   return ELAH_OK;
 }
 
-elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count,
-                            const float **logits, size_t *rows) {
+elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count, const float **logits,
+                            size_t *rows) {
   if (Status status = session->content->step({chunks, count}); !status.ok()) {
     return report(status);
   }
@@ -224,13 +219,12 @@ elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, siz
 }
 
 void elah_sampling_defaults(const elah_artifact *artifact, elah_sampling *out) {
-  Result<elah_sampling> defaults =
-      samplingDefaults(artifact->content->section(ELAH_SECTION_GENERATION_CONFIG));
+  Result<elah_sampling> defaults = samplingDefaults(artifact->content->section(ELAH_SECTION_GENERATION_CONFIG));
   *out = defaults.ok() ? *defaults : elah_sampling{0, 1, 0, 0};
 }
 
-elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling,
-                      uint64_t step, uint32_t *token) {
+elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling, uint64_t step,
+                      uint32_t *token) {
   Result<uint32_t> drawn = sample({logits, vocabulary}, *sampling, step);
   if (!drawn.ok()) {
     return report(drawn.status());
@@ -239,10 +233,9 @@ elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampl
   return ELAH_OK;
 }
 
-elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence,
-                        const uint32_t *tokens, size_t count, uint32_t max_tokens,
-                        const elah_sampling *sampling, elah_on_token on_token, void *user,
-                        elah_stop *stop) {
-  return report(generate(*session->content, *tokenizer->content, sequence, {tokens, count},
-                         max_tokens, *sampling, on_token, user, *stop));
+elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence, const uint32_t *tokens,
+                        size_t count, uint32_t max_tokens, const elah_sampling *sampling, elah_on_token on_token,
+                        void *user, elah_stop *stop) {
+  return report(generate(*session->content, *tokenizer->content, sequence, {tokens, count}, max_tokens, *sampling,
+                         on_token, user, *stop));
 }

@@ -32,14 +32,11 @@ constexpr int64_t maxCoefficient = int64_t(1) << 40;
 constexpr uint32_t maxLimit = 1u << 24;
 
 Status checkExtent(const proto::Extent &extent, const char *what, int index) {
-  bool fits = extent.constant() >= 0 && extent.constant() <= maxCoefficient &&
-              extent.coefficients_size() <= 5;
+  bool fits = extent.constant() >= 0 && extent.constant() <= maxCoefficient && extent.coefficients_size() <= 5;
   for (int64_t coefficient : extent.coefficients()) {
     fits = fits && coefficient >= 0 && coefficient <= maxCoefficient;
   }
-  return fits ? Status()
-              : failure(ELAH_INVALID_DATA, "manifest: %s %d has an extent out of range", what,
-                        index);
+  return fits ? Status() : failure(ELAH_INVALID_DATA, "manifest: %s %d has an extent out of range", what, index);
 }
 
 } // namespace
@@ -66,8 +63,7 @@ const char *sectionName(uint32_t kind) {
 Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
   int descriptor = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path,
-                   std::strerror(errno));
+    return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path, std::strerror(errno));
   }
   struct stat status;
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -77,8 +73,7 @@ Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
   uint64_t fileSize = static_cast<uint64_t>(status.st_size);
   if (fileSize < sizeof(elah_artifact_header)) {
     ::close(descriptor);
-    return failure(ELAH_INVALID_DATA,
-                   "%s: expected an artifact of at least %zu bytes, found %" PRIu64, path,
+    return failure(ELAH_INVALID_DATA, "%s: expected an artifact of at least %zu bytes, found %" PRIu64, path,
                    sizeof(elah_artifact_header), fileSize);
   }
   void *mapping = ::mmap(nullptr, fileSize, PROT_READ, MAP_PRIVATE, descriptor, 0);
@@ -100,15 +95,13 @@ Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
     elah_artifact_trailer trailer;
     std::memcpy(&trailer, artifact->bytes + fileSize - sizeof(trailer), sizeof(trailer));
     if (std::memcmp(trailer.magic, ELAH_ARTIFACT_MAGIC, 8) != 0) {
-      return failure(ELAH_INVALID_DATA, "%s: this is no Elah artifact: the magic number is missing",
-                     path);
+      return failure(ELAH_INVALID_DATA, "%s: this is no Elah artifact: the magic number is missing", path);
     }
     uint64_t end = fileSize - sizeof(trailer);
     if (trailer.artifact_offset % ELAH_ARTIFACT_PAGE != 0 || trailer.artifact_offset > end ||
         trailer.artifact_size != end - trailer.artifact_offset ||
         trailer.artifact_size < sizeof(elah_artifact_header)) {
-      return failure(ELAH_INVALID_DATA, "%s: the trailer's offset and size do not fit the file",
-                     path);
+      return failure(ELAH_INVALID_DATA, "%s: the trailer's offset and size do not fit the file", path);
     }
     artifact->bytes += trailer.artifact_offset;
     artifact->size = trailer.artifact_size;
@@ -141,10 +134,8 @@ Status Artifact::load() {
   head = reinterpret_cast<const elah_artifact_header *>(bytes);
   ELAH_RETURN_IF_ERROR(checkLayout());
   if (head->manifest_size > (64u << 20) ||
-      !content.ParseFromArray(bytes + head->manifest_offset,
-                              static_cast<int>(head->manifest_size))) {
-    return failure(ELAH_INVALID_DATA, "the manifest is not a manifest of version %u",
-                   ELAH_ARTIFACT_VERSION);
+      !content.ParseFromArray(bytes + head->manifest_offset, static_cast<int>(head->manifest_size))) {
+    return failure(ELAH_INVALID_DATA, "the manifest is not a manifest of version %u", ELAH_ARTIFACT_VERSION);
   }
   ELAH_RETURN_IF_ERROR(checkManifest());
   for (uint32_t i = 0; i < head->section_count; ++i) {
@@ -160,16 +151,15 @@ Status Artifact::checkLayout() const {
     return failure(ELAH_INVALID_DATA, "this is no Elah artifact: the magic number is missing");
   }
   if (head->version != ELAH_ARTIFACT_VERSION) {
-    return failure(ELAH_UNSUPPORTED,
-                   "the artifact has format version %u, this runtime reads version %u",
-                   head->version, ELAH_ARTIFACT_VERSION);
+    return failure(ELAH_UNSUPPORTED, "the artifact has format version %u, this runtime reads version %u", head->version,
+                   ELAH_ARTIFACT_VERSION);
   }
   if (checksum(bytes, sizeof(*head) - 8) != head->header_checksum) {
     return failure(ELAH_INVALID_DATA, "header (offset 0): the checksum does not match");
   }
   if (head->file_size != size) {
-    return failure(ELAH_INVALID_DATA, "the header says %" PRIu64 " bytes, the file has %" PRIu64,
-                   head->file_size, size);
+    return failure(ELAH_INVALID_DATA, "the header says %" PRIu64 " bytes, the file has %" PRIu64, head->file_size,
+                   size);
   }
   if (head->section_count > ELAH_ARTIFACT_MAX_SECTIONS || head->manifest_offset != sizeof(*head) ||
       head->manifest_size > size - sizeof(*head)) {
@@ -196,29 +186,25 @@ Status Artifact::checkLayout() const {
     if (section.reserved != 0 || section.offset % ELAH_ARTIFACT_PAGE != 0 || section.offset < end ||
         section.offset > size || section.size == 0 || section.size > size - section.offset ||
         section.offset - end >= ELAH_ARTIFACT_PAGE) {
-      return failure(ELAH_INVALID_DATA,
-                     "section '%s': offset %" PRIu64 " and size %" PRIu64 " do not fit the file",
+      return failure(ELAH_INVALID_DATA, "section '%s': offset %" PRIu64 " and size %" PRIu64 " do not fit the file",
                      name, section.offset, section.size);
     }
     if (!gapIsZero(section.offset)) {
-      return failure(ELAH_INVALID_DATA,
-                     "the gap before section '%s' (offset %" PRIu64 ") is not zero", name, end);
+      return failure(ELAH_INVALID_DATA, "the gap before section '%s' (offset %" PRIu64 ") is not zero", name, end);
     }
     end = section.offset + section.size;
     blocks += (section.size - 1) / ELAH_ARTIFACT_BLOCK + 1;
   }
-  if (head->checksums_offset % 8 != 0 || head->checksums_offset < end ||
-      head->checksums_offset - end >= 8 || head->checksums_size != 8 * blocks ||
-      head->checksums_offset > size || head->checksums_size != size - head->checksums_offset) {
+  if (head->checksums_offset % 8 != 0 || head->checksums_offset < end || head->checksums_offset - end >= 8 ||
+      head->checksums_size != 8 * blocks || head->checksums_offset > size ||
+      head->checksums_size != size - head->checksums_offset) {
     return failure(ELAH_INVALID_DATA, "the checksum table does not fit the file");
   }
   if (!gapIsZero(head->checksums_offset)) {
-    return failure(ELAH_INVALID_DATA,
-                   "the gap before the checksum table (offset %" PRIu64 ") is not zero", end);
+    return failure(ELAH_INVALID_DATA, "the gap before the checksum table (offset %" PRIu64 ") is not zero", end);
   }
   if (checksum(bytes + head->checksums_offset, head->checksums_size) != head->checksums_checksum) {
-    return failure(ELAH_INVALID_DATA,
-                   "checksum table (offset %" PRIu64 "): the checksum does not match",
+    return failure(ELAH_INVALID_DATA, "checksum table (offset %" PRIu64 "): the checksum does not match",
                    head->checksums_offset);
   }
   return Status();
@@ -227,9 +213,8 @@ Status Artifact::checkLayout() const {
 Status Artifact::checkManifest() const {
   const proto::Limits &limits = content.limits();
   if (limits.max_context() == 0 || limits.max_context() > maxLimit || limits.max_sequences() == 0 ||
-      limits.max_sequences() > maxLimit || limits.max_tokens() == 0 ||
-      limits.max_tokens() > maxLimit || content.vocabulary() == 0 ||
-      content.vocabulary() > maxLimit) {
+      limits.max_sequences() > maxLimit || limits.max_tokens() == 0 || limits.max_tokens() > maxLimit ||
+      content.vocabulary() == 0 || content.vocabulary() > maxLimit) {
     return failure(ELAH_INVALID_DATA, "manifest: a limit or the vocabulary is out of range");
   }
   const proto::Cache &cache = content.cache();
@@ -239,8 +224,7 @@ Status Artifact::checkManifest() const {
   }
   for (uint32_t rowBytes : cache.pool_row_bytes()) {
     if (rowBytes == 0 || rowBytes > (1u << 28)) {
-      return failure(ELAH_INVALID_DATA, "manifest: a cache row of %u bytes is out of range",
-                     rowBytes);
+      return failure(ELAH_INVALID_DATA, "manifest: a cache row of %u bytes is out of range", rowBytes);
     }
   }
   uint64_t weightsSize = section(ELAH_SECTION_WEIGHTS).size();
@@ -253,8 +237,7 @@ Status Artifact::checkManifest() const {
   }
   for (int i = 0; i < content.weights_size(); ++i) {
     const proto::Weight &weight = content.weights(i);
-    if (weight.offset() % 64 != 0 || weight.offset() > weightsSize ||
-        weight.size() > weightsSize - weight.offset()) {
+    if (weight.offset() % 64 != 0 || weight.offset() > weightsSize || weight.size() > weightsSize - weight.offset()) {
       return failure(ELAH_INVALID_DATA, "manifest: weight '%s' lies outside the weights section",
                      weight.name().c_str());
     }
@@ -292,26 +275,22 @@ Status Artifact::checkManifest() const {
   for (int i = 0; i < content.kernels_size(); ++i) {
     const proto::Kernel &kernel = content.kernels(i);
     if (kernel.symbol().empty() || kernel.scratch_bytes() > (uint64_t(1) << 32)) {
-      return failure(ELAH_INVALID_DATA,
-                     "manifest: kernel %d has no symbol or too much scratch memory", i);
+      return failure(ELAH_INVALID_DATA, "manifest: kernel %d has no symbol or too much scratch memory", i);
     }
   }
   for (int i = 0; i < content.launches_size(); ++i) {
     const proto::Launch &launch = content.launches(i);
-    bool fits = launch.kernel() < static_cast<uint32_t>(content.kernels_size()) &&
-                launch.grid().row_tile() > 0 && launch.grid().outer() > 0 &&
-                launch.grid().outer() <= static_cast<uint64_t>(maxCoefficient);
+    bool fits = launch.kernel() < static_cast<uint32_t>(content.kernels_size()) && launch.grid().row_tile() > 0 &&
+                launch.grid().outer() > 0 && launch.grid().outer() <= static_cast<uint64_t>(maxCoefficient);
     for (uint32_t buffer : launch.buffers()) {
       fits = fits && buffer < static_cast<uint32_t>(content.buffers_size());
     }
     if (!fits) {
-      return failure(ELAH_INVALID_DATA, "manifest: launch %d ('%s') leads nowhere", i,
-                     launch.name().c_str());
+      return failure(ELAH_INVALID_DATA, "manifest: launch %d ('%s') leads nowhere", i, launch.name().c_str());
     }
     ELAH_RETURN_IF_ERROR(checkExtent(launch.grid().rows(), "launch", i));
   }
-  if (content.launches_size() > 0 &&
-      content.logits() >= static_cast<uint32_t>(content.buffers_size())) {
+  if (content.launches_size() > 0 && content.logits() >= static_cast<uint32_t>(content.buffers_size())) {
     return failure(ELAH_INVALID_DATA, "manifest: the logits lead nowhere");
   }
   return Status();
@@ -369,8 +348,7 @@ Status Artifact::verifySection(uint32_t index) const {
     uint64_t blockSize = std::min<uint64_t>(ELAH_ARTIFACT_BLOCK, section.size - offset);
     if (checksum(bytes + section.offset + offset, blockSize) != expected) {
       return failure(ELAH_INVALID_DATA,
-                     "section '%s': the checksum of the block at file offset %" PRIu64
-                     " does not match",
+                     "section '%s': the checksum of the block at file offset %" PRIu64 " does not match",
                      sectionName(section.kind), section.offset + offset);
     }
   }

@@ -6,9 +6,8 @@
 
 namespace elah {
 
-Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence,
-                std::span<const uint32_t> prompt, uint32_t maxTokens, const elah_sampling &sampling,
-                elah_on_token onToken, void *user, elah_stop &stop) {
+Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence, std::span<const uint32_t> prompt,
+                uint32_t maxTokens, const elah_sampling &sampling, elah_on_token onToken, void *user, elah_stop &stop) {
   const proto::Manifest &manifest = session.artifact().manifest();
   Result<uint32_t> length = session.lengthOf(sequence);
   if (!length.ok()) {
@@ -46,8 +45,8 @@ Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence,
     if (!token.ok()) {
       return token.status();
     }
-    bool isEnd = std::find(manifest.eos_tokens().begin(), manifest.eos_tokens().end(), *token) !=
-                 manifest.eos_tokens().end();
+    bool isEnd =
+        std::find(manifest.eos_tokens().begin(), manifest.eos_tokens().end(), *token) != manifest.eos_tokens().end();
     std::string text;
     bool isMark = knowsThink && (*token == think || *token == endThink);
     bool wasThinking = thinking;

@@ -7,9 +7,8 @@
 namespace elah {
 
 /// Feeds a prompt and generates; see elah_generate.
-Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence,
-                std::span<const uint32_t> prompt, uint32_t maxTokens, const elah_sampling &sampling,
-                elah_on_token onToken, void *user, elah_stop &stop);
+Status generate(Session &session, const Tokenizer &tokenizer, uint32_t sequence, std::span<const uint32_t> prompt,
+                uint32_t maxTokens, const elah_sampling &sampling, elah_on_token onToken, void *user, elah_stop &stop);
 
 } // namespace elah
 

@@ -11,8 +11,7 @@ namespace elah {
 class JsonParser {
 public:
   explicit JsonParser(JsonDocument &document)
-      : document(document), text(document.text.data()),
-        end(static_cast<uint32_t>(document.text.size())) {}
+      : document(document), text(document.text.data()), end(static_cast<uint32_t>(document.text.size())) {}
 
   Status parse() {
     document.nodes.reserve(end / 16 + 1);
@@ -27,20 +26,17 @@ private:
 
   Status expected(const char *what) const {
     if (at >= end) {
-      return failure(ELAH_INVALID_DATA, "line %u: expected %s, found the end of the text", line,
-                     what);
+      return failure(ELAH_INVALID_DATA, "line %u: expected %s, found the end of the text", line, what);
     }
     uint8_t found = static_cast<uint8_t>(text[at]);
     return found > 0x20 && found < 0x7f
-               ? failure(ELAH_INVALID_DATA, "line %u (byte %u): expected %s, found '%c'", line, at,
-                         what, found)
-               : failure(ELAH_INVALID_DATA, "line %u (byte %u): expected %s, found the byte 0x%02x",
-                         line, at, what, found);
+               ? failure(ELAH_INVALID_DATA, "line %u (byte %u): expected %s, found '%c'", line, at, what, found)
+               : failure(ELAH_INVALID_DATA, "line %u (byte %u): expected %s, found the byte 0x%02x", line, at, what,
+                         found);
   }
 
   void skipSpace() {
-    while (at < end &&
-           (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) {
+    while (at < end && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t')) {
       line += text[at++] == '\n';
     }
   }
@@ -178,8 +174,7 @@ private:
         return expected("four hexadecimal digits");
       }
       if (character >= 0xd800 && character < 0xe000) {
-        if (character >= 0xdc00 || !take('\\') || !take('u') || !takeHex(low) || low < 0xdc00 ||
-            low >= 0xe000) {
+        if (character >= 0xdc00 || !take('\\') || !take('u') || !takeHex(low) || low < 0xdc00 || low >= 0xe000) {
           return expected("a pair of surrogates");
         }
         character = 0x10000 + ((character - 0xd800) << 10) + (low - 0xdc00);
@@ -236,8 +231,7 @@ private:
 
 Result<JsonDocument> JsonDocument::parse(std::string text) {
   if (text.size() > (size_t(1) << 30)) {
-    return failure(ELAH_INVALID_DATA, "expected at most 1 GiB of JSON, found %zu bytes",
-                   text.size());
+    return failure(ELAH_INVALID_DATA, "expected at most 1 GiB of JSON, found %zu bytes", text.size());
   }
   JsonDocument document;
   document.text = std::move(text);
@@ -247,9 +241,7 @@ Result<JsonDocument> JsonDocument::parse(std::string text) {
 
 JsonValue::Kind JsonValue::kind() const { return document ? document->nodes[index].kind : Null; }
 
-bool JsonValue::boolean(bool fallback) const {
-  return kind() == Boolean ? document->nodes[index].isTrue : fallback;
-}
+bool JsonValue::boolean(bool fallback) const { return kind() == Boolean ? document->nodes[index].isTrue : fallback; }
 
 std::string_view JsonValue::string(std::string_view fallback) const {
   if (kind() != String) {

@@ -113,7 +113,11 @@ Result<std::shared_ptr<const PackedWeights>> PackedWeights::load(const proto::Ma
       state.work.push_back({&packer, &piece, weights->bytes + weight.offset() + piece.offset});
     }
   }
-  ThreadPool(threads).run(static_cast<int64_t>(state.work.size()), packPieces, &state);
+  Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::create(threads);
+  if (!pool.ok()) {
+    return pool.status();
+  }
+  (*pool)->run(static_cast<int64_t>(state.work.size()), packPieces, &state);
   if (!state.status.ok()) {
     return std::move(state.status);
   }

@@ -21,8 +21,7 @@ double uniform(uint64_t seed, uint64_t step) {
 
 } // namespace
 
-Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &sampling,
-                        uint64_t step) {
+Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &sampling, uint64_t step) {
   if (logits.empty()) {
     return failure(ELAH_INVALID_ARGUMENT, "there are no logits to sample from");
   }
@@ -46,22 +45,18 @@ Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &samp
   }
   std::vector<uint32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  auto isBetter = [&](uint32_t a, uint32_t b) {
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-  };
+  auto isBetter = [&](uint32_t a, uint32_t b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); };
   size_t kept = order.size();
   if (sampling.top_k > 0 && sampling.top_k < kept) {
     kept = sampling.top_k;
-    std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(kept), order.end(),
-                     isBetter);
+    std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(kept), order.end(), isBetter);
     order.resize(kept);
   }
   std::vector<double> weights(kept);
   auto weigh = [&] {
     double total = 0;
     for (size_t i = 0; i < order.size(); ++i) {
-      weights[i] =
-          std::exp((static_cast<double>(logits[order[i]]) - logits[best]) / sampling.temperature);
+      weights[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[best]) / sampling.temperature);
       total += weights[i];
     }
     return total;
@@ -105,10 +100,8 @@ Result<elah_sampling> samplingDefaults(std::string_view generationConfig) {
   }
   double temperature = root.member("temperature").number(1), topP = root.member("top_p").number(1);
   double topK = root.member("top_k").number(0);
-  if (!(temperature >= 0 && temperature <= 100) || !(topP > 0 && topP <= 1) ||
-      !(topK >= 0 && topK < 1e9)) {
-    return failure(ELAH_INVALID_DATA,
-                   "generation_config.json: temperature, top_p or top_k is out of range");
+  if (!(temperature >= 0 && temperature <= 100) || !(topP > 0 && topP <= 1) || !(topK >= 0 && topK < 1e9)) {
+    return failure(ELAH_INVALID_DATA, "generation_config.json: temperature, top_p or top_k is out of range");
   }
   sampling.temperature = static_cast<float>(temperature);
   sampling.top_p = static_cast<float>(topP);

@@ -7,8 +7,7 @@
 
 namespace elah {
 
-Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact,
-                                                 const elah_session_options &options) {
+Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const elah_session_options &options) {
   const proto::Manifest &manifest = artifact.manifest();
   uint64_t tokens = options.cache_tokens;
   uint64_t pageTokens = manifest.cache().page_tokens();
@@ -19,11 +18,10 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact,
   }
   uint64_t pages = (tokens + pageTokens - 1) / pageTokens;
   if (pages * pageTokens > static_cast<uint64_t>(INT32_MAX)) {
-    return failure(ELAH_OUT_OF_RANGE, "a KV cache may hold at most %d tokens, found %llu",
-                   INT32_MAX, static_cast<unsigned long long>(pages * pageTokens));
+    return failure(ELAH_OUT_OF_RANGE, "a KV cache may hold at most %d tokens, found %llu", INT32_MAX,
+                   static_cast<unsigned long long>(pages * pageTokens));
   }
-  unsigned threads =
-      options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  unsigned threads = options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   if (threads > 4096) {
     return failure(ELAH_INVALID_ARGUMENT, "expected at most 4096 threads, found %u", threads);
   }
@@ -38,8 +36,7 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact,
     session->packedWeights = std::move(*packed);
     weights = session->packedWeights->data();
   }
-  Result<std::unique_ptr<CpuProgram>> program =
-      CpuProgram::create(artifact, weights, threads, session->cacheRowCount);
+  Result<std::unique_ptr<CpuProgram>> program = CpuProgram::create(artifact, weights, threads, session->cacheRowCount);
   if (!program.ok()) {
     return program.status();
   }
@@ -86,8 +83,8 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
   const proto::Limits &limits = manifest.limits();
   uint64_t pageTokens = manifest.cache().page_tokens();
   if (chunks.empty() || chunks.size() > limits.max_sequences()) {
-    return failure(ELAH_OUT_OF_RANGE, "a step takes 1 to %u sequences, found %zu",
-                   limits.max_sequences(), chunks.size());
+    return failure(ELAH_OUT_OF_RANGE, "a step takes 1 to %u sequences, found %zu", limits.max_sequences(),
+                   chunks.size());
   }
   uint64_t tokens = 0, pages = 0;
   std::vector<uint32_t> ids;
@@ -98,20 +95,18 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
     }
     ids.push_back(chunk.sequence);
     if (chunk.count == 0 || !chunk.tokens) {
-      return failure(ELAH_INVALID_ARGUMENT, "the chunk of sequence %u has no tokens",
-                     chunk.sequence);
+      return failure(ELAH_INVALID_ARGUMENT, "the chunk of sequence %u has no tokens", chunk.sequence);
     }
     uint64_t length = entry->second.length + static_cast<uint64_t>(chunk.count);
     if (length > limits.max_context()) {
-      return failure(
-          ELAH_OUT_OF_RANGE,
-          "sequence %u would have %llu tokens, the artifact was compiled for a context of %u",
-          chunk.sequence, static_cast<unsigned long long>(length), limits.max_context());
+      return failure(ELAH_OUT_OF_RANGE,
+                     "sequence %u would have %llu tokens, the artifact was compiled for a context of %u",
+                     chunk.sequence, static_cast<unsigned long long>(length), limits.max_context());
     }
     for (size_t i = 0; i < chunk.count; ++i) {
       if (chunk.tokens[i] >= manifest.vocabulary()) {
-        return failure(ELAH_OUT_OF_RANGE, "token %u is outside the vocabulary of %u",
-                       chunk.tokens[i], manifest.vocabulary());
+        return failure(ELAH_OUT_OF_RANGE, "token %u is outside the vocabulary of %u", chunk.tokens[i],
+                       manifest.vocabulary());
       }
     }
     tokens += chunk.count;
@@ -122,12 +117,11 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
     return failure(ELAH_INVALID_ARGUMENT, "a sequence may have one chunk in a step");
   }
   if (tokens > limits.max_tokens()) {
-    return failure(ELAH_OUT_OF_RANGE, "a step takes at most %u tokens, found %llu",
-                   limits.max_tokens(), static_cast<unsigned long long>(tokens));
+    return failure(ELAH_OUT_OF_RANGE, "a step takes at most %u tokens, found %llu", limits.max_tokens(),
+                   static_cast<unsigned long long>(tokens));
   }
   if (pages > freePages.size()) {
-    return failure(ELAH_OUT_OF_MEMORY,
-                   "the KV cache has %zu free pages of %llu tokens, the step needs %llu",
+    return failure(ELAH_OUT_OF_MEMORY, "the KV cache has %zu free pages of %llu tokens, the step needs %llu",
                    freePages.size(), static_cast<unsigned long long>(pageTokens),
                    static_cast<unsigned long long>(pages));
   }
@@ -139,8 +133,8 @@ Status Session::step(std::span<const elah_chunk> chunks) {
   const proto::Manifest &manifest = model.manifest();
   uint32_t pageTokens = manifest.cache().page_tokens();
   size_t pagesPerSequence = 1;
-  for (std::vector<int32_t> *input : {&tokenIds, &positions, &tokenSequence, &cacheRows,
-                                      &sequenceStarts, &contextLengths, &logitTokens}) {
+  for (std::vector<int32_t> *input :
+       {&tokenIds, &positions, &tokenSequence, &cacheRows, &sequenceStarts, &contextLengths, &logitTokens}) {
     input->clear();
   }
   for (const elah_chunk &chunk : chunks) {
@@ -153,8 +147,7 @@ Status Session::step(std::span<const elah_chunk> chunks) {
         sequence.pages.push_back(freePages.back());
         freePages.pop_back();
       }
-      bool wantsLogits = chunk.logits == ELAH_LOGITS_ALL ||
-                         (chunk.logits == ELAH_LOGITS_LAST && i + 1 == chunk.count);
+      bool wantsLogits = chunk.logits == ELAH_LOGITS_ALL || (chunk.logits == ELAH_LOGITS_LAST && i + 1 == chunk.count);
       if (wantsLogits) {
         logitTokens.push_back(static_cast<int32_t>(tokenIds.size()));
       }
@@ -171,15 +164,13 @@ Status Session::step(std::span<const elah_chunk> chunks) {
   pageTable.assign(chunks.size() * pagesPerSequence, 0);
   for (size_t i = 0; i < chunks.size(); ++i) {
     const std::vector<int32_t> &pages = sequences[chunks[i].sequence].pages;
-    std::copy(pages.begin(), pages.end(),
-              pageTable.begin() + static_cast<ptrdiff_t>(i * pagesPerSequence));
+    std::copy(pages.begin(), pages.end(), pageTable.begin() + static_cast<ptrdiff_t>(i * pagesPerSequence));
   }
   Dims dims = {static_cast<int64_t>(tokenIds.size()), static_cast<int64_t>(chunks.size()),
                static_cast<int64_t>(logitTokens.size()), static_cast<int64_t>(cacheRowCount),
                static_cast<int64_t>(pagesPerSequence)};
-  program->run(dims, {tokenIds.data(), positions.data(), tokenSequence.data(), cacheRows.data(),
-                      sequenceStarts.data(), contextLengths.data(), pageTable.data(),
-                      logitTokens.data()});
+  program->run(dims, {tokenIds.data(), positions.data(), tokenSequence.data(), cacheRows.data(), sequenceStarts.data(),
+                      contextLengths.data(), pageTable.data(), logitTokens.data()});
   return Status();
 }
 

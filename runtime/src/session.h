@@ -13,8 +13,7 @@ namespace elah {
 /// A model in use: sequences with their pages of the KV cache, and steps on any mix of them.
 class Session {
 public:
-  static Result<std::unique_ptr<Session>> create(const Artifact &artifact,
-                                                 const elah_session_options &options);
+  static Result<std::unique_ptr<Session>> create(const Artifact &artifact, const elah_session_options &options);
 
   Result<uint32_t> createSequence();
   Status freeSequence(uint32_t sequence);
@@ -43,8 +42,8 @@ private:
   std::vector<int32_t> freePages; ///< The next one to use is at the back.
   uint64_t cacheRowCount = 0;
   // The inputs of the current step (manifest.proto, enum Input).
-  std::vector<int32_t> tokenIds, positions, tokenSequence, cacheRows, sequenceStarts,
-      contextLengths, pageTable, logitTokens;
+  std::vector<int32_t> tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable,
+      logitTokens;
 };
 
 } // namespace elah

@@ -27,8 +27,7 @@ private:
 };
 
 /// A failure with a printf-formatted message.
-__attribute__((format(printf, 2, 3))) inline Status failure(elah_code code, const char *format,
-                                                            ...) {
+__attribute__((format(printf, 2, 3))) inline Status failure(elah_code code, const char *format, ...) {
   char buffer[1024];
   va_list arguments;
   va_start(arguments, format);
@@ -55,11 +54,11 @@ private:
 };
 
 /// Leaves the function with the failure of `expression`, if it failed.
-#define ELAH_RETURN_IF_ERROR(expression)                                                           \
-  do {                                                                                             \
-    if (::elah::Status elahStatus = (expression); !elahStatus.ok()) {                              \
-      return elahStatus;                                                                           \
-    }                                                                                              \
+#define ELAH_RETURN_IF_ERROR(expression)                                                                               \
+  do {                                                                                                                 \
+    if (::elah::Status elahStatus = (expression); !elahStatus.ok()) {                                                  \
+      return elahStatus;                                                                                               \
+    }                                                                                                                  \
   } while (false)
 
 } // namespace elah

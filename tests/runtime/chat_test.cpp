@@ -38,8 +38,7 @@ std::string replaced(std::string text, const std::string &from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
-std::string config(const std::string &chatTemplate,
-                   const std::string &bos = R"("<｜begin▁of▁sentence｜>")") {
+std::string config(const std::string &chatTemplate, const std::string &bos = R"("<｜begin▁of▁sentence｜>")") {
   std::string json = "{\"bos_token\":" + bos + ",\"chat_template\":";
   appendJsonString(json, chatTemplate);
   return json + "}";
@@ -64,11 +63,9 @@ TEST(Chat, r1) {
 }
 
 TEST(Chat, pastThoughtIsDropped) {
-  EXPECT_EQ(
-      render(r1Template,
-             {{"user", "a"}, {"assistant", "<think>\nx</think>y</think>\n\nb"}, {"user", "c"}}),
-      "<｜begin▁of▁sentence｜><｜User｜>a<｜Assistant｜>\n\nb<｜end▁of▁sentence｜><｜User｜>c<"
-      "｜Assistant｜><think>\n");
+  EXPECT_EQ(render(r1Template, {{"user", "a"}, {"assistant", "<think>\nx</think>y</think>\n\nb"}, {"user", "c"}}),
+            "<｜begin▁of▁sentence｜><｜User｜>a<｜Assistant｜>\n\nb<｜end▁of▁sentence｜><｜User｜>c<"
+            "｜Assistant｜><think>\n");
 }
 
 TEST(Chat, distillsTakeTheLastSystemText) {
@@ -101,13 +98,11 @@ TEST(Chat, toolOutputs) {
   EXPECT_EQ(render(r1Template, turns), text);
   turns.push_back({"assistant", "Cold."});
   turns.push_back({"user", "Thanks"});
-  EXPECT_EQ(render(r1Template, turns),
-            text + "Cold.<｜end▁of▁sentence｜><｜User｜>Thanks<｜Assistant｜><think>\n");
+  EXPECT_EQ(render(r1Template, turns), text + "Cold.<｜end▁of▁sentence｜><｜User｜>Thanks<｜Assistant｜><think>\n");
 }
 
 TEST(Chat, unknownRoles) {
-  EXPECT_THAT(render(r1Template, {{"critic", "x"}}),
-              HasSubstr("expected the role system, user, tool or assistant"));
+  EXPECT_THAT(render(r1Template, {{"critic", "x"}}), HasSubstr("expected the role system, user, tool or assistant"));
   std::string plain = replaced(r1Template, "<｜tool▁outputs▁begin｜>", "");
   EXPECT_THAT(render(plain, {{"tool", "x"}}), HasSubstr("found 'tool'"));
 }
@@ -139,8 +134,7 @@ TEST(Chat, templatesByNameAndTokensAsObjects) {
 
 TEST(Chat, oneBeginOfSentence) {
   SmallTokenizer small;
-  small.addedTokens =
-      "[" + SmallTokenizer::added(300, "<｜begin▁of▁sentence｜>", "\"special\":true") + "]";
+  small.addedTokens = "[" + SmallTokenizer::added(300, "<｜begin▁of▁sentence｜>", "\"special\":true") + "]";
   std::vector<uint32_t> ids = small.encode(render(r1Template, {{"user", "Hi"}}));
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 300u), 1);
   EXPECT_EQ(ids.front(), 300u);

@@ -51,19 +51,16 @@ TEST(Json, lastOfEqualKeysCounts) {
 }
 
 TEST(Json, resolvesEscapes) {
-  Result<JsonDocument> document =
-      JsonDocument::parse(R"(["\"\\\/\b\f\n\r\t\u0041\u00e9\u4e2d\ud83d\ude00\u0000z"])");
+  Result<JsonDocument> document = JsonDocument::parse(R"(["\"\\\/\b\f\n\r\t\u0041\u00e9\u4e2d\ud83d\ude00\u0000z"])");
   ASSERT_TRUE(document.ok());
   using namespace std::string_view_literals;
-  EXPECT_EQ(document->root().item(0).string(),
-            "\"\\/\b\f\n\r\tA\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80\0z"sv);
+  EXPECT_EQ(document->root().item(0).string(), "\"\\/\b\f\n\r\tA\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80\0z"sv);
 }
 
 TEST(Json, writesWhatItRead) {
   std::string text = R"({"a":[1,-2.50e+3,true,null,"\"\\\n\u0001é"],"b":{},"c":[]})";
   EXPECT_EQ(rewritten(text), text);
-  EXPECT_EQ(rewritten(R"({"a":[1,{}],"b":[]})", 0),
-            "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
+  EXPECT_EQ(rewritten(R"({"a":[1,{}],"b":[]})", 0), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
   std::string out;
   appendJsonString(out, "\xff\x7f");
   EXPECT_EQ(out, "\"\xef\xbf\xbd\\u007f\"");

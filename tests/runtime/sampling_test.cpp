@@ -18,8 +18,8 @@ uint32_t draw(const std::vector<float> &logits, elah_sampling sampling, uint64_t
 }
 
 /// Chi-squared of `draws` draws against `expected` probabilities.
-double chiSquared(const std::vector<float> &logits, elah_sampling sampling,
-                  const std::vector<double> &expected, int draws = 20000) {
+double chiSquared(const std::vector<float> &logits, elah_sampling sampling, const std::vector<double> &expected,
+                  int draws = 20000) {
   std::vector<int> counts(logits.size());
   for (int step = 0; step < draws; ++step) {
     ++counts[draw(logits, sampling, static_cast<uint64_t>(step))];
@@ -60,17 +60,14 @@ TEST(Sampling, temperature) {
   std::vector<float> logits = {0, 1, 2, -1, 0.5f};
   for (float temperature : {0.5f, 1.0f, 3.0f}) {
     // 99.99 % of chi-squared with 4 degrees of freedom lies below 23.5.
-    EXPECT_LT(chiSquared(logits, {temperature, 1, 0, 7}, softmax(logits, temperature)), 23.5)
-        << temperature;
+    EXPECT_LT(chiSquared(logits, {temperature, 1, 0, 7}, softmax(logits, temperature)), 23.5) << temperature;
   }
   EXPECT_GT(chiSquared(logits, {1, 1, 0, 7}, softmax(logits, 2)), 100); // the test can fail
 }
 
 TEST(Sampling, topK) {
   std::vector<double> expected = softmax({0, 1, 2}, 1);
-  EXPECT_LT(
-      chiSquared({0, 1, 2, -1, -2}, {1, 1, 3, 3}, {expected[0], expected[1], expected[2], 0, 0}),
-      18.5);
+  EXPECT_LT(chiSquared({0, 1, 2, -1, -2}, {1, 1, 3, 3}, {expected[0], expected[1], expected[2], 0, 0}), 18.5);
   EXPECT_LT(chiSquared({1, 1, 1, 1}, {1, 1, 2, 3}, {0.5, 0.5, 0, 0}),
             15.2);                                // of equals the lower ones
   EXPECT_EQ(draw({1, 2}, {0.01f, 1, 99, 0}), 1u); // more than there are: all
@@ -118,9 +115,8 @@ TEST(Sampling, numbersThatAreNone) {
     EXPECT_EQ(draw({-infinity, 1, -infinity}, sampling), 1u);
     EXPECT_LT(draw({-infinity, -infinity}, sampling), 2u);
   }
-  for (elah_sampling sampling :
-       {elah_sampling{nan, 1, 0, 0}, elah_sampling{1, nan, 0, 0}, elah_sampling{-1, 1, 0, 0},
-        elah_sampling{1, 2, 0, 0}, elah_sampling{infinity, 1, 0, 0}}) {
+  for (elah_sampling sampling : {elah_sampling{nan, 1, 0, 0}, elah_sampling{1, nan, 0, 0}, elah_sampling{-1, 1, 0, 0},
+                                 elah_sampling{1, 2, 0, 0}, elah_sampling{infinity, 1, 0, 0}}) {
     EXPECT_EQ(sample(std::vector<float>{1, 2}, sampling, 0).status().code(), ELAH_INVALID_ARGUMENT);
   }
   EXPECT_EQ(draw({0, 1000}, {1e-30f, 1, 0, 0}), 1u); // no overflow on the way
@@ -138,9 +134,8 @@ TEST(Sampling, defaults) {
   EXPECT_EQ(defaults("").temperature, 0);
   EXPECT_EQ(defaults("{}").temperature, 0);
   EXPECT_EQ(defaults(R"({"temperature":0.6})").temperature, 0);
-  for (const char *json :
-       {"[]", "{", R"({"do_sample":true,"temperature":-1})", R"({"do_sample":true,"top_p":1.5})",
-        R"({"do_sample":true,"top_k":-5})"}) {
+  for (const char *json : {"[]", "{", R"({"do_sample":true,"temperature":-1})", R"({"do_sample":true,"top_p":1.5})",
+                           R"({"do_sample":true,"top_k":-5})"}) {
     EXPECT_EQ(defaults(json).temperature, -1) << json;
   }
 }

@@ -197,7 +197,11 @@ Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
     return scratchMemory.status();
   }
   scratch = *scratchMemory;
-  pool = std::make_unique<ThreadPool>(threads);
+  Result<std::unique_ptr<ThreadPool>> created = ThreadPool::create(threads);
+  if (!created.ok()) {
+    return created.status();
+  }
+  pool = std::move(*created);
   addresses.resize(manifest.buffers_size());
   slotOffsets.resize(manifest.slots_size());
   return Status();

@@ -1,6 +1,10 @@
+// A decode step is some hundred launches of some ten microseconds: handing out work must cost little, and a thread that
+// the system has taken the core from must not stop the others.
 #include "drivers/cpu/thread_pool.h"
 #include <algorithm>
 #include <chrono>
+#include <cstring>
+#include <thread>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -34,18 +38,32 @@ template <typename Done> bool spin(Done done) {
 
 } // namespace
 
-ThreadPool::ThreadPool(unsigned threads) {
-  for (unsigned i = 1; i < std::max(threads, 1u); ++i) {
-    workers.emplace_back([this, i] { serve(i); });
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(unsigned threads) {
+  std::unique_ptr<ThreadPool> pool(new ThreadPool());
+  for (unsigned i = 1; i < threads; ++i) {
+    std::unique_ptr<Worker> worker(new Worker{pool.get(), i, {}});
+    int error = pthread_create(
+        &worker->thread, nullptr,
+        [](void *argument) -> void * {
+          Worker *self = static_cast<Worker *>(argument);
+          self->pool->serve(self->number);
+          return nullptr;
+        },
+        worker.get());
+    if (error != 0) {
+      return failure(ELAH_OUT_OF_MEMORY, "cannot start thread %u of %u: %s", i + 1, threads, std::strerror(error));
+    }
+    pool->workers.push_back(std::move(worker));
   }
+  return pool;
 }
 
 ThreadPool::~ThreadPool() {
   stops = true;
   launch.fetch_add(1);
   launch.notify_all();
-  for (std::thread &worker : workers) {
-    worker.join();
+  for (const std::unique_ptr<Worker> &worker : workers) {
+    pthread_join(worker->thread, nullptr);
   }
 }
 
@@ -57,26 +75,43 @@ void ThreadPool::run(int64_t blocks, Work work, void *context) {
     work(context, 0, blocks, 0);
     return;
   }
-  blockCount = blocks;
   // A few chunks a thread even out threads of unequal speed; more would only cost.
-  chunk = std::max<int64_t>(1, blocks / (4 * static_cast<int64_t>(size())));
-  currentWork = work;
-  currentContext = context;
-  next.store(0, std::memory_order_relaxed);
-  busy.store(static_cast<uint32_t>(workers.size()), std::memory_order_relaxed);
+  int64_t chunk = std::max<int64_t>(1, blocks / (4 * static_cast<int64_t>(size())));
+  // At most twice 4 a thread, which 16 bits hold.
+  uint32_t chunks = static_cast<uint32_t>((blocks + chunk - 1) / chunk);
+  blockCount.store(blocks, std::memory_order_relaxed);
+  chunkBlocks.store(chunk, std::memory_order_relaxed);
+  chunkCount.store(chunks, std::memory_order_relaxed);
+  currentWork.store(work, std::memory_order_relaxed);
+  currentContext.store(context, std::memory_order_relaxed);
+  unfinished.store(chunks, std::memory_order_relaxed);
+  uint64_t number = (state.load(std::memory_order_relaxed) >> 16) + 1;
+  state.store(number << 16 | chunks, std::memory_order_release);
   launch.fetch_add(1); // sequentially consistent with `sleeping` below
   if (sleeping.load() != 0) {
     launch.notify_all();
   }
-  takeBlocks(0);
-  while (!spin([&] { return busy.load(std::memory_order_acquire) == 0; })) {
-    std::this_thread::yield(); // A worker has lost its core: leave it ours.
+  takeChunks(0);
+  while (!spin([&] { return unfinished.load(std::memory_order_acquire) == 0; })) {
+    std::this_thread::yield(); // A worker has lost its core within a chunk: leave it ours.
   }
 }
 
-void ThreadPool::takeBlocks(unsigned thread) {
-  for (int64_t begin = next.fetch_add(chunk); begin < blockCount; begin = next.fetch_add(chunk)) {
-    currentWork(currentContext, begin, std::min(begin + chunk, blockCount), thread);
+void ThreadPool::takeChunks(unsigned thread) {
+  uint64_t seen = state.load(std::memory_order_acquire);
+  while ((seen & 0xffff) != 0) {
+    // What is read here belongs to launch `seen >> 16` if its chunk can still be taken: the caller writes these only
+    // when all chunks are done.
+    int64_t chunk = chunkBlocks.load(std::memory_order_relaxed), blocks = blockCount.load(std::memory_order_relaxed);
+    int64_t index =
+        static_cast<int64_t>(chunkCount.load(std::memory_order_relaxed)) - static_cast<int64_t>(seen & 0xffff);
+    Work work = currentWork.load(std::memory_order_relaxed);
+    void *context = currentContext.load(std::memory_order_relaxed);
+    if (state.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+      work(context, index * chunk, std::min((index + 1) * chunk, blocks), thread);
+      unfinished.fetch_sub(1, std::memory_order_release);
+      seen = state.load(std::memory_order_acquire);
+    }
   }
 }
 
@@ -92,8 +127,7 @@ void ThreadPool::serve(unsigned thread) {
     if (stops) {
       return;
     }
-    takeBlocks(thread);
-    busy.fetch_sub(1, std::memory_order_release);
+    takeChunks(thread);
   }
 }
 

@@ -1,9 +1,11 @@
 #ifndef RUNTIME_DRIVERS_CPU_THREAD_POOL_H
 #define RUNTIME_DRIVERS_CPU_THREAD_POOL_H
 
+#include "src/status.h"
 #include <atomic>
 #include <cstdint>
-#include <thread>
+#include <memory>
+#include <pthread.h>
 #include <vector>
 
 namespace elah {
@@ -16,7 +18,8 @@ public:
   /// Computes blocks [begin, end) as thread `thread`.
   using Work = void (*)(void *context, int64_t begin, int64_t end, unsigned thread);
 
-  explicit ThreadPool(unsigned threads);
+  /// `threads` in 1..4096.
+  static Result<std::unique_ptr<ThreadPool>> create(unsigned threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
 
@@ -25,18 +28,30 @@ public:
   void run(int64_t blocks, Work work, void *context);
 
 private:
-  void serve(unsigned thread);
-  void takeBlocks(unsigned thread);
+  struct Worker {
+    ThreadPool *pool;
+    unsigned number;
+    pthread_t thread;
+  };
 
-  std::vector<std::thread> workers;
-  alignas(64) std::atomic<uint32_t> launch{0}; ///< Counts launches; workers wait for it to change.
-  alignas(64) std::atomic<int64_t> next{0};    ///< The first block that nobody has taken.
-  alignas(64) std::atomic<uint32_t> busy{0};   ///< Workers that have not finished this launch.
+  ThreadPool() = default;
+  void serve(unsigned thread);
+  void takeChunks(unsigned thread);
+
+  std::vector<std::unique_ptr<Worker>> workers;
+  /// Number of the launch << 16 | its chunks that nobody has taken. A thread takes a chunk by counting it down, which
+  /// fails if anything has happened since it looked: one that comes late cannot get into the next launch with what it
+  /// read about the last, and need not be waited for.
+  alignas(64) std::atomic<uint64_t> state{0};
+  alignas(64) std::atomic<uint32_t> unfinished{0}; ///< Chunks of this launch that are not done.
+  alignas(64) std::atomic<uint32_t> launch{0};     ///< What workers wait for to change.
   std::atomic<uint32_t> sleeping{0};
   std::atomic<bool> stops{false};
-  int64_t blockCount = 0, chunk = 1;
-  Work currentWork = nullptr;
-  void *currentContext = nullptr;
+  // The launch. Atomic only because a late thread may read them, to no effect, while the next launch is written.
+  std::atomic<int64_t> blockCount{0}, chunkBlocks{1};
+  std::atomic<uint32_t> chunkCount{0};
+  std::atomic<Work> currentWork{nullptr};
+  std::atomic<void *> currentContext{nullptr};
 };
 
 } // namespace elah

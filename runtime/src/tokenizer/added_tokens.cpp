@@ -22,8 +22,7 @@ void AddedTokenIndex::add(const AddedToken &token) {
 }
 
 void AddedTokenIndex::sort() {
-  std::sort(tokens.begin(), tokens.end(),
-                   [](const AddedToken &a, const AddedToken &b) { return a.text < b.text; });
+  std::sort(tokens.begin(), tokens.end(), [](const AddedToken &a, const AddedToken &b) { return a.text < b.text; });
 }
 
 const AddedToken *AddedTokenIndex::findNext(std::string_view text, size_t &at) const {
@@ -55,21 +54,16 @@ const AddedToken *AddedTokenIndex::longestAt(std::string_view text) const {
       return longest;
     }
     uint8_t wanted = static_cast<uint8_t>(text[depth]);
-    begin = std::partition_point(begin, end, [&](const AddedToken &token) {
-      return static_cast<uint8_t>(token.text[depth]) < wanted;
-    });
-    end = std::partition_point(begin, end, [&](const AddedToken &token) {
-      return static_cast<uint8_t>(token.text[depth]) == wanted;
-    });
+    begin = std::partition_point(
+        begin, end, [&](const AddedToken &token) { return static_cast<uint8_t>(token.text[depth]) < wanted; });
+    end = std::partition_point(
+        begin, end, [&](const AddedToken &token) { return static_cast<uint8_t>(token.text[depth]) == wanted; });
   }
 }
 
-bool AddedTokenIndex::stretch(std::string_view text, const AddedToken &token, size_t done,
-                              size_t &begin, size_t &end) {
+bool AddedTokenIndex::stretch(std::string_view text, const AddedToken &token, size_t done, size_t &begin, size_t &end) {
   if (token.isSingleWord) {
-    bool hasWordBefore =
-        begin > 0 &&
-        isWordCharacter(characterAt(text.substr(lastCharacter(text.substr(0, begin)))));
+    bool hasWordBefore = begin > 0 && isWordCharacter(characterAt(text.substr(lastCharacter(text.substr(0, begin)))));
     bool hasWordBehind = end < text.size() && isWordCharacter(characterAt(text.substr(end)));
     if (hasWordBefore || hasWordBehind) {
       return false;

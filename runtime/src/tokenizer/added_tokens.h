@@ -47,8 +47,7 @@ private:
   const AddedToken *findNext(std::string_view text, size_t &at) const;
   const AddedToken *longestAt(std::string_view text) const;
   /// Applies single_word, lstrip and rstrip; false if the token does not count here.
-  static bool stretch(std::string_view text, const AddedToken &token, size_t done, size_t &begin,
-                      size_t &end);
+  static bool stretch(std::string_view text, const AddedToken &token, size_t done, size_t &begin, size_t &end);
 
   std::vector<AddedToken> tokens; ///< By their text.
   std::array<bool, 256> beginsToken = {};

@@ -23,8 +23,7 @@ constexpr std::array<int16_t, 512> byteOfCharacter = [] {
   }
   int spare = 256;
   for (int byte = 0; byte < 256; ++byte) {
-    bool isPrintable =
-        (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    bool isPrintable = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
     result[isPrintable ? byte : spare++] = static_cast<int16_t>(byte);
   }
   return result;
@@ -38,8 +37,7 @@ bool decodeByteLevel(std::string_view token, std::string &bytes) {
     uint32_t character = static_cast<uint8_t>(token[i]);
     if (character >= 0x80) {
       bool isTwoBytes = (character & 0xe0) == 0xc0 && i + 1 < token.size();
-      character =
-          isTwoBytes ? (character & 0x1f) << 6 | (static_cast<uint8_t>(token[++i]) & 0x3f) : 511;
+      character = isTwoBytes ? (character & 0x1f) << 6 | (static_cast<uint8_t>(token[++i]) & 0x3f) : 511;
     }
     if (character >= byteOfCharacter.size() || byteOfCharacter[character] < 0) {
       bytes.resize(before);
@@ -65,8 +63,7 @@ Status BytePairs::read(JsonValue model) {
                    model.member("type").excerpt().c_str());
   }
   if (model.member("byte_fallback").boolean(false)) {
-    return failure(ELAH_UNSUPPORTED,
-                   "tokenizer.json: model.byte_fallback: expected false, found true");
+    return failure(ELAH_UNSUPPORTED, "tokenizer.json: model.byte_fallback: expected false, found true");
   }
   for (const char *key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!model.member(key).string().empty()) {
@@ -92,8 +89,7 @@ Status BytePairs::readVocabulary(JsonValue vocab) {
   for (JsonValue::Iterator entry = vocab.begin(); entry != vocab.end(); ++entry) {
     std::optional<uint64_t> id = (*entry).unsignedInteger();
     if (!id || *id > largestId) {
-      return failure(ELAH_INVALID_DATA,
-                     "tokenizer.json: model.vocab['%.100s']: expected a token id, found %s",
+      return failure(ELAH_INVALID_DATA, "tokenizer.json: model.vocab['%.100s']: expected a token id, found %s",
                      std::string(entry.key()).c_str(), (*entry).excerpt().c_str());
     }
     size_t begin = bytes.size();
@@ -110,8 +106,7 @@ Status BytePairs::readVocabulary(JsonValue vocab) {
   for (uint32_t byte = 0; byte < 256; ++byte) {
     char text = static_cast<char>(byte);
     if (!find({&text, 1}, byteTokens[byte])) {
-      return failure(ELAH_INVALID_DATA,
-                     "tokenizer.json: model.vocab: the token of byte 0x%02x is missing", byte);
+      return failure(ELAH_INVALID_DATA, "tokenizer.json: model.vocab: the token of byte 0x%02x is missing", byte);
     }
   }
   return Status();
@@ -140,17 +135,14 @@ Status BytePairs::readMerges(JsonValue list) {
     uint32_t leftId, rightId, result;
     bool isValid = decodeByteLevel(left, whole);
     size_t middle = whole.size();
-    isValid = isValid && decodeByteLevel(right, whole) &&
-              find(std::string_view(whole).substr(0, middle), leftId) &&
+    isValid = isValid && decodeByteLevel(right, whole) && find(std::string_view(whole).substr(0, middle), leftId) &&
               find(std::string_view(whole).substr(middle), rightId) && find(whole, result);
     if (!isValid) {
-      return failure(
-          ELAH_INVALID_DATA,
-          "tokenizer.json: model.merges[%u]: expected two tokens whose union is a token, found %s",
-          rank, entry.excerpt().c_str());
+      return failure(ELAH_INVALID_DATA,
+                     "tokenizer.json: model.merges[%u]: expected two tokens whose union is a token, found %s", rank,
+                     entry.excerpt().c_str());
     }
-    uint64_t pair = uint64_t(leftId) << 32 | rightId, mask = merges.size() - 1,
-             slot = hashOf(pair) & mask;
+    uint64_t pair = uint64_t(leftId) << 32 | rightId, mask = merges.size() - 1, slot = hashOf(pair) & mask;
     while (merges[slot].pair != ~uint64_t(0) && merges[slot].pair != pair) {
       slot = (slot + 1) & mask;
     }
@@ -178,13 +170,11 @@ bool BytePairs::find(std::string_view wanted, uint32_t &id) const {
 }
 
 std::string_view BytePairs::bytesOf(uint32_t id) const {
-  return id < places.size() ? std::string_view(bytes).substr(places[id].begin, places[id].size)
-                            : std::string_view();
+  return id < places.size() ? std::string_view(bytes).substr(places[id].begin, places[id].size) : std::string_view();
 }
 
 const BytePairs::Merge *BytePairs::findMerge(uint32_t left, uint32_t right) const {
-  uint64_t pair = uint64_t(left) << 32 | right, mask = merges.size() - 1,
-           slot = hashOf(pair) & mask;
+  uint64_t pair = uint64_t(left) << 32 | right, mask = merges.size() - 1, slot = hashOf(pair) & mask;
   while (merges[slot].pair != pair) {
     if (merges[slot].pair == ~uint64_t(0)) {
       return nullptr;
@@ -280,8 +270,7 @@ void BytePairs::mergeLong(std::string_view piece, std::vector<uint32_t> &ids) co
   uint32_t count = static_cast<uint32_t>(piece.size());
   std::vector<Symbol> symbols(count);
   for (uint32_t i = 0; i < count; ++i) {
-    symbols[i] = {byteTokens[static_cast<uint8_t>(piece[i])], i > 0 ? i - 1 : none,
-                  i + 1 < count ? i + 1 : none};
+    symbols[i] = {byteTokens[static_cast<uint8_t>(piece[i])], i > 0 ? i - 1 : none, i + 1 < count ? i + 1 : none};
   }
   std::priority_queue<Candidate> candidates;
   auto consider = [&](uint32_t left) {
@@ -299,8 +288,7 @@ void BytePairs::mergeLong(std::string_view piece, std::vector<uint32_t> &ids) co
     Candidate best = candidates.top();
     candidates.pop();
     Symbol &left = symbols[best.left];
-    if (left.id == gone || left.next == none ||
-        (uint64_t(left.id) << 32 | symbols[left.next].id) != best.merge->pair) {
+    if (left.id == gone || left.next == none || (uint64_t(left.id) << 32 | symbols[left.next].id) != best.merge->pair) {
       continue;
     }
     Symbol &right = symbols[left.next];

@@ -43,10 +43,8 @@ Result<ChatFormat> ChatFormat::fromTokenizerConfig(std::string_view text) {
   auto has = [&](const char *part) { return chatTemplate.find(part) != std::string_view::npos; };
   // Later models switch thinking by a variable and close it in the prompt; their prompts are
   // others.
-  if (!has(userMark) || !has(assistantMark) || !has(endOfTurn) || has("not thinking") ||
-      has("enable_thinking")) {
-    return failure(ELAH_UNSUPPORTED,
-                   "tokenizer_config.json: the chat_template is not of the DeepSeek-R1 family");
+  if (!has(userMark) || !has(assistantMark) || !has(endOfTurn) || has("not thinking") || has("enable_thinking")) {
+    return failure(ELAH_UNSUPPORTED, "tokenizer_config.json: the chat_template is not of the DeepSeek-R1 family");
   }
   ChatFormat format;
   JsonValue bos = config->root().member("bos_token"); // A string, or an added token.
@@ -80,8 +78,7 @@ Result<std::string> ChatFormat::render(std::span<const elah_message> messages) c
     } else if (role == "assistant") {
       size_t end = dropsThought ? content.rfind(endOfThought) : std::string_view::npos;
       if (end != std::string_view::npos) {
-        content.remove_prefix(end + sizeof(endOfThought) -
-                              1); // Past reasoning is not repeated to the model.
+        content.remove_prefix(end + sizeof(endOfThought) - 1); // Past reasoning is not repeated to the model.
       }
       text.append(assistantMark).append(content).append(endOfTurn);
     } else if (role == "tool" && hasTools) {
@@ -90,8 +87,7 @@ Result<std::string> ChatFormat::render(std::span<const elah_message> messages) c
       text.append(toolOutputEnd);
       isFirstOutput = false;
     } else if (role != "system") {
-      return failure(ELAH_INVALID_ARGUMENT,
-                     "expected the role system, user%s or assistant, found '%.40s'",
+      return failure(ELAH_INVALID_ARGUMENT, "expected the role system, user%s or assistant, found '%.40s'",
                      hasTools ? ", tool" : "", message.role);
     }
   }

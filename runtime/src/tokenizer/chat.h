@@ -20,8 +20,7 @@ public:
 
 private:
   std::string bos;
-  bool opensWithThought =
-      false; ///< The opening is "<think>\n", so that the answer begins with reasoning.
+  bool opensWithThought = false; ///< The opening is "<think>\n", so that the answer begins with reasoning.
   bool dropsThought = false;     ///< Of past answers only what follows "</think>" is shown.
   bool joinsSystemTexts = false; ///< Else the last one counts.
   bool hasTools = false;

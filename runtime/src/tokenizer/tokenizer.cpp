@@ -8,17 +8,15 @@
 namespace elah {
 
 Status Tokenizer::normalize(std::string_view text, std::string &normalized) const {
-  bool isAscii = std::none_of(text.begin(), text.end(),
-                              [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
+  bool isAscii = std::none_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
   if (!normalizesToNfc || isAscii) {
     normalized = text;
     return Status();
   }
   utf8proc_uint8_t *result = nullptr;
   utf8proc_ssize_t size =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &result,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t *>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &result, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   if (size < 0) {
     return failure(ELAH_INTERNAL, "normalization failed: %s", utf8proc_errmsg(size));
   }
@@ -30,8 +28,7 @@ Status Tokenizer::normalize(std::string_view text, std::string &normalized) cons
 Status Tokenizer::encode(std::string_view text, std::vector<uint32_t> &ids) {
   constexpr size_t longest = size_t(1) << 30;
   if (text.size() > longest) {
-    return failure(ELAH_OUT_OF_RANGE, "expected a text of at most %zu bytes, found %zu", longest,
-                   text.size());
+    return failure(ELAH_OUT_OF_RANGE, "expected a text of at most %zu bytes, found %zu", longest, text.size());
   }
   std::string repaired = repairUtf8(text), normalized;
   return rawIndex.split(repaired, [&](std::string_view part, const AddedToken *token) -> Status {
@@ -43,14 +40,13 @@ Status Tokenizer::encode(std::string_view text, std::vector<uint32_t> &ids) {
       ELAH_RETURN_IF_ERROR(normalize(part, normalized));
       part = normalized;
     }
-    return normalizedIndex.split(part,
-                                 [&](std::string_view plain, const AddedToken *inner) -> Status {
-                                   if (inner) {
-                                     ids.push_back(inner->id);
-                                     return Status();
-                                   }
-                                   return encodePlain(plain, ids);
-                                 });
+    return normalizedIndex.split(part, [&](std::string_view plain, const AddedToken *inner) -> Status {
+      if (inner) {
+        ids.push_back(inner->id);
+        return Status();
+      }
+      return encodePlain(plain, ids);
+    });
   });
 }
 

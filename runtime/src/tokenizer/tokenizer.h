@@ -58,8 +58,7 @@ private:
 /// Text from tokens as they come: bytes are held back until a character is complete.
 class Detokenizer {
 public:
-  Detokenizer(const Tokenizer &tokenizer, bool keepSpecial)
-      : tokenizer(tokenizer), keepSpecial(keepSpecial) {}
+  Detokenizer(const Tokenizer &tokenizer, bool keepSpecial) : tokenizer(tokenizer), keepSpecial(keepSpecial) {}
   /// The text that `id` completes.
   std::string add(uint32_t id);
   /// What is left, broken parts as U+FFFD.

@@ -7,12 +7,11 @@ namespace elah {
 namespace {
 
 // The pattern behind ByteLevel's use_regex (GPT-2).
-constexpr char byteLevelPattern[] =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr char byteLevelPattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 Status unexpected(const std::string &path, const char *expected, JsonValue found) {
-  return failure(ELAH_UNSUPPORTED, "tokenizer.json: %s: expected %s, found %s", path.c_str(),
-                 expected, found.excerpt().c_str());
+  return failure(ELAH_UNSUPPORTED, "tokenizer.json: %s: expected %s, found %s", path.c_str(), expected,
+                 found.excerpt().c_str());
 }
 
 } // namespace
@@ -24,8 +23,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::fromJson(std::string_view text) {
   }
   JsonValue root = document->root();
   if (!root.isObject()) {
-    return failure(ELAH_INVALID_DATA, "tokenizer.json: expected a JSON object, found %s",
-                   root.excerpt().c_str());
+    return failure(ELAH_INVALID_DATA, "tokenizer.json: expected a JSON object, found %s", root.excerpt().c_str());
   }
   std::unique_ptr<Tokenizer> tokenizer(new Tokenizer());
   JsonValue normalizer = root.member("normalizer");
@@ -40,8 +38,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::fromJson(std::string_view text) {
   if (pre.member("type").string() == "Sequence") {
     size_t i = 0;
     for (JsonValue part : pre.member("pretokenizers")) {
-      ELAH_RETURN_IF_ERROR(tokenizer->readPreTokenizer(part, "pre_tokenizer.pretokenizers[" +
-                                                                 std::to_string(i++) + "]"));
+      ELAH_RETURN_IF_ERROR(
+          tokenizer->readPreTokenizer(part, "pre_tokenizer.pretokenizers[" + std::to_string(i++) + "]"));
     }
   } else {
     ELAH_RETURN_IF_ERROR(tokenizer->readPreTokenizer(pre, "pre_tokenizer"));
@@ -78,8 +76,7 @@ Status Tokenizer::readPreTokenizer(JsonValue part, const std::string &path) {
     hasByteLevel = true;
     addsPrefixSpace = part.member("add_prefix_space").boolean(true);
     if (addsPrefixSpace && !splits.empty()) {
-      return unexpected(path + ".add_prefix_space", "false behind a Split",
-                        part.member("add_prefix_space"));
+      return unexpected(path + ".add_prefix_space", "false behind a Split", part.member("add_prefix_space"));
     }
     if (part.member("use_regex").boolean(true)) {
       Result<Pattern> pattern = Pattern::compile(byteLevelPattern);
@@ -97,16 +94,14 @@ Status Tokenizer::readPreTokenizer(JsonValue part, const std::string &path) {
   if (behavior != "Isolated" && behavior != "Removed") {
     return unexpected(path + ".behavior", "Isolated or Removed", part.member("behavior"));
   }
-  JsonValue pattern = part.member("pattern"), regex = pattern.member("Regex"),
-            literal = pattern.member("String");
+  JsonValue pattern = part.member("pattern"), regex = pattern.member("Regex"), literal = pattern.member("String");
   if (!regex.isString() && !literal.isString()) {
     return unexpected(path + ".pattern", "a Regex or a String", pattern);
   }
   Result<Pattern> compiled = regex.isString() ? Pattern::compile(std::string(regex.string()))
                                               : Pattern::literal(std::string(literal.string()));
   if (!compiled.ok()) {
-    return Status(compiled.status().code(),
-                  "tokenizer.json: " + path + ": " + compiled.status().message());
+    return Status(compiled.status().code(), "tokenizer.json: " + path + ": " + compiled.status().message());
   }
   bool removes = behavior == "Removed", inverted = part.member("invert").boolean(false);
   splits.push_back({*compiled, removes && !inverted, removes && inverted});
@@ -127,11 +122,10 @@ Status Tokenizer::readAddedTokens(JsonValue list) {
     if (token.member("content").string().empty()) {
       return unexpected(path + ".content", "a text", token.member("content"));
     }
-    AddedToken entry = {
-        std::string(token.member("content").string()), static_cast<uint32_t>(*id),
-        token.member("special").boolean(false),        token.member("normalized").boolean(true),
-        token.member("single_word").boolean(false),    token.member("lstrip").boolean(false),
-        token.member("rstrip").boolean(false)};
+    AddedToken entry = {std::string(token.member("content").string()), static_cast<uint32_t>(*id),
+                        token.member("special").boolean(false),        token.member("normalized").boolean(true),
+                        token.member("single_word").boolean(false),    token.member("lstrip").boolean(false),
+                        token.member("rstrip").boolean(false)};
     addedById[entry.id] = entry;
     if (entry.isNormalized) {
       // It is looked for in normalized text.

@@ -48,8 +48,7 @@ std::string repairUtf8(std::string_view text) {
   while (!text.empty()) {
     size_t intact = 0;
     while (intact < text.size()) {
-      size_t length =
-          static_cast<uint8_t>(text[intact]) < 0x80 ? 1 : utf8SequenceLength(text.substr(intact));
+      size_t length = static_cast<uint8_t>(text[intact]) < 0x80 ? 1 : utf8SequenceLength(text.substr(intact));
       if (length == 0) {
         break;
       }
@@ -87,9 +86,8 @@ uint32_t characterAt(std::string_view text) {
 }
 
 bool isWhiteSpace(uint32_t c) {
-  return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
-         c == 0x3000;
+  return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 bool isWordCharacter(uint32_t c) {
@@ -108,9 +106,8 @@ bool isWordCharacter(uint32_t c) {
     return true;
   default:
     // The joiners, and the letters in circles and squares, which are alphabetic symbols.
-    return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) ||
-           (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
-           (c >= 0x1f170 && c <= 0x1f189);
+    return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
+           (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
   }
 }
 

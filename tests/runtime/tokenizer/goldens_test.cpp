@@ -14,8 +14,7 @@ namespace {
 
 /// Beside the repository, or beside the repository that this is a work tree of.
 std::filesystem::path tokenizerFolder() {
-  for (std::filesystem::path folder = ELAH_SOURCE_DIR; folder != folder.root_path();
-       folder = folder.parent_path()) {
+  for (std::filesystem::path folder = ELAH_SOURCE_DIR; folder != folder.root_path(); folder = folder.parent_path()) {
     if (std::filesystem::exists(folder / "shared/data/tokenizers")) {
       return folder / "shared/data/tokenizers";
     }
@@ -43,8 +42,7 @@ TEST_P(TokenizerGoldens, officialIdsAndBack) {
   json << file.rdbuf();
   Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::fromJson(json.str());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-  bool composes =
-      std::string(GetParam()) == "qwen3"; // NFC: the text may come back in another, equivalent form
+  bool composes = std::string(GetParam()) == "qwen3"; // NFC: the text may come back in another, equivalent form
 
   std::ifstream goldens(folder / "golden_ids.tsv");
   size_t count = 0;
@@ -79,12 +77,10 @@ TEST_P(TokenizerGoldens, officialIdsAndBack) {
   EXPECT_EQ(count, 1500u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Family, TokenizerGoldens,
-                         testing::Values("deepseek-v3", "llama3.1", "qwen3"), [](const auto &info) {
+INSTANTIATE_TEST_SUITE_P(Family, TokenizerGoldens, testing::Values("deepseek-v3", "llama3.1", "qwen3"),
+                         [](const auto &info) {
                            std::string name = info.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
-                               '_');
+                           std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
                            return name;
                          });
 

@@ -12,8 +12,7 @@
 /// 256 + i.
 struct SmallTokenizer {
   std::string normalizer = "null";
-  std::string preTokenizer =
-      R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false})";
+  std::string preTokenizer = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false})";
   std::string decoder = R"({"type":"ByteLevel"})";
   std::vector<std::pair<std::string, std::string>> merges; ///< Of bytes.
   bool mergesAsPairs = false, ignoresMerges = false;
@@ -24,9 +23,7 @@ struct SmallTokenizer {
     std::string text;
     for (char c : bytes) {
       uint32_t byte = static_cast<uint8_t>(c), spare = 256, character = byte;
-      auto isPrintable = [](uint32_t b) {
-        return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
-      };
+      auto isPrintable = [](uint32_t b) { return (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae; };
       if (!isPrintable(byte)) {
         for (uint32_t b = 0; b < byte; ++b) {
           spare += !isPrintable(b);
@@ -68,10 +65,10 @@ struct SmallTokenizer {
         elah::appendJsonString(list, byteLevel(left) + " " + byteLevel(right));
       }
     }
-    return "{\"normalizer\":" + normalizer + ",\"pre_tokenizer\":" + preTokenizer +
-           ",\"decoder\":" + decoder + ",\"added_tokens\":" + addedTokens +
-           ",\"model\":{\"type\":\"BPE\",\"ignore_merges\":" + (ignoresMerges ? "true" : "false") +
-           modelExtra + ",\"vocab\":{" + vocab + "},\"merges\":[" + list + "]}}";
+    return "{\"normalizer\":" + normalizer + ",\"pre_tokenizer\":" + preTokenizer + ",\"decoder\":" + decoder +
+           ",\"added_tokens\":" + addedTokens +
+           ",\"model\":{\"type\":\"BPE\",\"ignore_merges\":" + (ignoresMerges ? "true" : "false") + modelExtra +
+           ",\"vocab\":{" + vocab + "},\"merges\":[" + list + "]}}";
   }
 
   std::vector<uint32_t> encode(std::string_view text) const {

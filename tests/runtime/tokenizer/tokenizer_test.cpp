@@ -83,9 +83,8 @@ TEST(Tokenizer, ignoreMergesTakesWholePieces) {
 
 TEST(Tokenizer, addedTokensLongestLeftmost) {
   SmallTokenizer small;
-  small.addedTokens =
-      "[" + SmallTokenizer::added(300, "<t>") + "," + SmallTokenizer::added(301, "<t><u>") + "," +
-      SmallTokenizer::added(302, "t><u><v>") + "," + SmallTokenizer::added(303, "<") + "]";
+  small.addedTokens = "[" + SmallTokenizer::added(300, "<t>") + "," + SmallTokenizer::added(301, "<t><u>") + "," +
+                      SmallTokenizer::added(302, "t><u><v>") + "," + SmallTokenizer::added(303, "<") + "]";
   EXPECT_EQ(small.encode("<t><u>x"), Ids({301, 'x'}));
   EXPECT_EQ(small.encode("<t><u><v>"), Ids({301, 303, 'v', '>'})); // leftmost before longest
   EXPECT_EQ(small.encode("t><u><v><t"), Ids({302, 303, 't'}));
@@ -99,8 +98,7 @@ TEST(Tokenizer, addedTokenFlags) {
                       SmallTokenizer::added(302, "word", "\"single_word\":true") + "]";
   EXPECT_EQ(small.encode("a \t\xe3\x80\x80[L] b"), Ids({'a', 300, ' ', 'b'}));
   EXPECT_EQ(small.encode("a [R]\xc2\xa0\n b"), Ids({'a', ' ', 301, 'b'}));
-  EXPECT_EQ(small.encode("[R]  [L]"),
-            Ids({301, 300})); // one takes the blanks, the other has none left
+  EXPECT_EQ(small.encode("[R]  [L]"), Ids({301, 300})); // one takes the blanks, the other has none left
   EXPECT_EQ(small.encode("word word-x"), Ids({302, ' ', 302, '-', 'x'}));
   EXPECT_EQ(small.encode("wordy"), Ids({'w', 'o', 'r', 'd', 'y'}));
   EXPECT_EQ(small.encode("\xc3\xa9word"), Ids({0xc3, 0xa9, 'w', 'o', 'r', 'd'})); // a letter before
@@ -125,8 +123,7 @@ TEST(Tokenizer, splitBehaviors) {
     SmallTokenizer small;
     small.merges = {{"a", "-"}, {"-", "-"}, {"-", "b"}, {"a", "b"}};
     small.preTokenizer =
-        std::string(
-            R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"String":"-"},)") +
+        std::string(R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"String":"-"},)") +
         "\"behavior\":\"" + behavior + "\",\"invert\":" + invert +
         R"(},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})";
     return small.encode("a--b");
@@ -148,9 +145,8 @@ TEST(Tokenizer, byteLevelsOwnPatternAndPrefixSpace) {
 TEST(Tokenizer, whiteSpaceIsUnicodesProperty) {
   SmallTokenizer small;
   small.merges = {{"a", "\xe1"}};
-  small.preTokenizer =
-      R"({"type":"Sequence","pretokenizers":[{"type":"Split","behavior":"Removed","pattern":{"Regex":)"
-      R"("\\s+"}},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})";
+  small.preTokenizer = R"({"type":"Sequence","pretokenizers":[{"type":"Split","behavior":"Removed","pattern":{"Regex":)"
+                       R"("\\s+"}},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})";
   EXPECT_EQ(small.encode("a\xc2\x85\xe3\x80\x80\t b"), Ids({'a', 'b'}));
   EXPECT_EQ(small.encode("a\xe1\xa0\x8e"), Ids({256, 0xa0, 0x8e})); // U+180E is none
 }
@@ -179,8 +175,7 @@ TEST(Detokenizer, givesOutWholeCharacters) {
   for (char byte : text) {
     std::string part = detokenizer.add(static_cast<uint8_t>(byte));
     EXPECT_EQ(part, repairUtf8(part));
-    EXPECT_TRUE(part.empty() || utf8SequenceLength(part) == part.size())
-        << "one character at a time";
+    EXPECT_TRUE(part.empty() || utf8SequenceLength(part) == part.size()) << "one character at a time";
     got += part;
   }
   EXPECT_EQ(got, text);
@@ -209,8 +204,8 @@ TEST(Detokenizer, brokenPartsBecomeReplacements) {
 
 TEST(Detokenizer, specialTokens) {
   SmallTokenizer small;
-  small.addedTokens = "[" + SmallTokenizer::added(300, "<e>", "\"special\":true") + "," +
-                      SmallTokenizer::added(301, "<think>") + "]";
+  small.addedTokens =
+      "[" + SmallTokenizer::added(300, "<e>", "\"special\":true") + "," + SmallTokenizer::added(301, "<think>") + "]";
   Result<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::fromJson(small.json());
   ASSERT_TRUE(tokenizer.ok());
   for (bool keep : {false, true}) {
@@ -234,43 +229,32 @@ TEST(TokenizerJson, refusesWhatItDoesNotKnow) {
   EXPECT_EQ(with([](SmallTokenizer &) {}), "");
   EXPECT_THAT(with([](SmallTokenizer &t) { t.normalizer = R"({"type":"NFKC"})"; }),
               HasSubstr(R"(normalizer: expected null, a Sequence or NFC, found {"type":"NFKC"})"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.preTokenizer = "null"; }),
-              HasSubstr("pre_tokenizer: expected"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.preTokenizer = R"({"type":"Metaspace"})"; }),
-              HasSubstr("Metaspace"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.decoder = "null"; }),
-              HasSubstr("decoder: expected ByteLevel"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.modelExtra = ",\"byte_fallback\":true"; }),
-              HasSubstr("byte_fallback"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.preTokenizer = "null"; }), HasSubstr("pre_tokenizer: expected"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.preTokenizer = R"({"type":"Metaspace"})"; }), HasSubstr("Metaspace"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.decoder = "null"; }), HasSubstr("decoder: expected ByteLevel"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.modelExtra = ",\"byte_fallback\":true"; }), HasSubstr("byte_fallback"));
   EXPECT_THAT(with([](SmallTokenizer &t) { t.modelExtra = ",\"end_of_word_suffix\":\"</w>\""; }),
               HasSubstr("end_of_word_suffix"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = "{}"; }),
-              HasSubstr("added_tokens: expected a list"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = "{}"; }), HasSubstr("added_tokens: expected a list"));
   EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":-1,"content":"x"}])"; }),
               HasSubstr("added_tokens[0].id: expected a token id, found -1"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":1e3,"content":"x"}])"; }),
-              HasSubstr("1e3"));
-  EXPECT_THAT(
-      with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":99999999999,"content":"x"}])"; }),
-      HasSubstr("99999999999"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":1e3,"content":"x"}])"; }), HasSubstr("1e3"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":99999999999,"content":"x"}])"; }),
+              HasSubstr("99999999999"));
   EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = R"([{"id":1,"content":""}])"; }),
               HasSubstr("added_tokens[0].content: expected a text"));
-  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = "[7]"; }),
-              HasSubstr("added_tokens[0].id"));
+  EXPECT_THAT(with([](SmallTokenizer &t) { t.addedTokens = "[7]"; }), HasSubstr("added_tokens[0].id"));
 }
 
 TEST(TokenizerJson, refusesBrokenModels) {
   auto model = [](const std::string &text) {
-    return errorOf(
-        R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},)" +
-        text + "}");
+    return errorOf(R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},)" +
+                   text + "}");
   };
   EXPECT_THAT(model(R"("x":0)"), HasSubstr("model.type: expected BPE"));
   EXPECT_THAT(model(R"("model":{"type":"Unigram"})"), HasSubstr("found \"Unigram\""));
-  EXPECT_THAT(model(R"("model":{"vocab":[],"merges":[]})"),
-              HasSubstr("model.vocab: expected an object, found []"));
-  EXPECT_THAT(model(R"("model":{"vocab":{"a":0},"merges":[]})"),
-              HasSubstr("the token of byte 0x00 is missing"));
+  EXPECT_THAT(model(R"("model":{"vocab":[],"merges":[]})"), HasSubstr("model.vocab: expected an object, found []"));
+  EXPECT_THAT(model(R"("model":{"vocab":{"a":0},"merges":[]})"), HasSubstr("the token of byte 0x00 is missing"));
   EXPECT_THAT(model(R"("model":{"vocab":{"a":"b"},"merges":[]})"), HasSubstr("model.vocab['a']"));
   EXPECT_THAT(model(R"("model":{"vocab":{"a":4294967296},"merges":[]})"), HasSubstr("4294967296"));
   SmallTokenizer small;
@@ -280,8 +264,7 @@ TEST(TokenizerJson, refusesBrokenModels) {
     return errorOf(changed.replace(changed.find("\"merges\":[]"), 11, "\"merges\":" + merges));
   };
   EXPECT_THAT(withMerges("{}"), HasSubstr("model.merges: expected a list"));
-  EXPECT_THAT(withMerges(R"(["a b"])"),
-              HasSubstr("model.merges[0]: expected two tokens whose union is a token"));
+  EXPECT_THAT(withMerges(R"(["a b"])"), HasSubstr("model.merges[0]: expected two tokens whose union is a token"));
   EXPECT_THAT(withMerges(R"(["ab"])"), HasSubstr("model.merges[0]"));
   EXPECT_THAT(withMerges("[7]"), HasSubstr("model.merges[0]"));
   EXPECT_THAT(withMerges(R"([["a"]])"), HasSubstr("model.merges[0]"));
@@ -293,13 +276,12 @@ TEST(TokenizerJson, refusesBadPatterns) {
     std::string quoted;
     appendJsonString(quoted, regex);
     small.preTokenizer =
-        R"({"type":"Sequence","pretokenizers":[{"type":"Split","behavior":"Isolated","pattern":{"Regex":)" +
-        quoted + R"(}},{"type":"ByteLevel","add_prefix_space":false}]})";
+        R"({"type":"Sequence","pretokenizers":[{"type":"Split","behavior":"Isolated","pattern":{"Regex":)" + quoted +
+        R"(}},{"type":"ByteLevel","add_prefix_space":false}]})";
     return errorOf(small.json());
   };
   EXPECT_EQ(pattern(R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|[]x]|[^]x]|[a[b]])"), "");
-  EXPECT_THAT(pattern("(a"),
-              HasSubstr("pre_tokenizer.pretokenizers[0]: the pattern '(a' cannot be compiled"));
+  EXPECT_THAT(pattern("(a"), HasSubstr("pre_tokenizer.pretokenizers[0]: the pattern '(a' cannot be compiled"));
   EXPECT_THAT(pattern("[a"), HasSubstr("cannot be compiled"));
   EXPECT_THAT(pattern(R"(\h)"), HasSubstr("\\h, which is not supported"));
   EXPECT_THAT(pattern(R"([\S])"), HasSubstr("\\S in a class"));
