@@ -55,7 +55,13 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
 
     An f8 matrix has one f32 scale per block of `block_n` x `block_k` values, in a buffer of its own:
     [batch, ceil(n / block_n), ceil(k / block_k)], with `swiglu` [batch, 2, ceil(I / block_n), ceil(k / block_k)].
+
+    (C1) n, k, panel, step and batch are positive; with `swiglu`, n and panel are even.
+    (C2) a step of one column is at most 4 bytes.
+    (C3) either both block sizes are positive, in f8, or both are 0.
+    (C4) a block's rows are whole panels of the result, and its columns whole steps: a step has one scale for a column.
   }];
+  let genVerifyDecl = 1;
   let parameters = (ins EnumParameter<Kernel_Format>:$format, "int64_t":$n, "int64_t":$k, "int64_t":$panel,
                     "int64_t":$step, "int64_t":$batch, "bool":$swiglu, "int64_t":$blockN, "int64_t":$blockK);
   let assemblyFormat = [{

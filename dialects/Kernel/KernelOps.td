@@ -24,14 +24,23 @@ def Packed : MemRefRankOf<[I8], [1]>;
 
 def Kernel_EmbedOp : Kernel_Op<"embed", 1, "1", "getOutput()"> {
   let summary = "The table's row of each token: [T], [V, H] -> [T, H].";
+  let description = [{
+    (C1) the output is as wide as the table.
+  }];
   let arguments = (ins VectorI32:$tokens, Rows:$table, RowsF32:$output);
   let assemblyFormat = "$tokens `,` $table `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Kernel_RmsNormOp : Kernel_Op<"rms_norm", 1, "1", "getOutput()"> {
   let summary = "input / sqrt(mean(input^2) + epsilon) * weight, of all rows or of those that `rows` names.";
+  let description = [{
+    (C1) input, weight and output have one width.
+    (C2) epsilon is positive.
+  }];
   let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output, F64Attr:$epsilon);
   let assemblyFormat = "$input `,` $weight (`rows` $rows^)? `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = []>
@@ -40,8 +49,15 @@ class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = []>
 def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSizedOperandSegments]> {
   let summary = "output = input * weight^T (+ bias), or output += with `accumulate`.";
   let description = [{
-    With `swiglu`, output[t, i] = silu(product[t, gate i]) * product[t, up i]. `accumulate` is for f32 outputs only: a
-    residual connection.
+    With `swiglu`, output[t, i] = silu(product[t, gate i]) * product[t, up i]; a bias then holds the gate's values and
+    behind them the up projection's. `accumulate` is a residual connection.
+
+    (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
+    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C3) the input is k wide, the output as wide as the packing has columns.
+    (C4) the packing has one matrix, and is for swiglu exactly if the activation is.
+    (C5) the bias has n elements.
+    (C6) `accumulate` adds to f32, and not behind an activation.
   }];
   let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, Optional<VectorF32>:$bias,
                    Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
@@ -57,6 +73,12 @@ def Kernel_GroupedGemmOp : Kernel_ProductOp<"grouped_gemm", "getPacking().getPan
   let summary = "The product of each expert with its rows.";
   let description = [{
     Rows offsets[e] .. offsets[e + 1] of the output belong to expert e. Row r reads input row gather[r], or row r.
+
+    (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
+    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C3) the input is k wide, the output as wide as the packing has columns.
+    (C4) the packing is for swiglu exactly if the activation is.
+    (C5) there is one more offset than the packing has matrices.
   }];
   let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, VectorI32:$offsets,
                    Optional<VectorI32>:$gather, Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
@@ -73,6 +95,11 @@ def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() 
   let description = [{
     output[t, h * output_stride + output_offset + n] = sum over k of
     input[t, h * input_stride + input_offset + k] * weight_h[n, k]; the packing's batch is the number of heads.
+
+    (C1) the weight has the bytes of its packing, which has neither blocks nor swiglu.
+    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C3) strides and offsets are not negative, and the slices of all heads lie within the rows.
+    (C4) the slices of the output do not meet.
   }];
   let arguments = (ins Rows:$input, Packed:$weight, Rows:$output, Kernel_PackingAttr:$packing,
                    Kernel_ComputeAttr:$compute, I64Attr:$input_stride, I64Attr:$input_offset, I64Attr:$output_stride,
@@ -83,9 +110,16 @@ def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() 
 
 def Kernel_RouteOp : Kernel_Op<"route", 2, "1", "getLogits()"> {
   let summary = "Chooses experts: [T, E] (+ bias [E]) -> [T, top_k] experts and weights; see #r1.routing.";
+  let description = [{
+    (C1) the bias has as many elements as there are experts.
+    (C2) experts and weights are top_k wide.
+    (C3) groups divides the number of experts, 1 <= top_groups <= groups, and the chosen groups hold at least top_k >= 1
+    experts.
+  }];
   let arguments = (ins RowsF32:$logits, Optional<VectorF32>:$bias, RowsI32:$experts, RowsF32:$weights,
                    R1_RoutingAttr:$routing);
   let assemblyFormat = "$logits (`bias` $bias^)? `to` $experts `,` $weights attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", 3, "1", "{}"> {
@@ -93,22 +127,36 @@ def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", 3, "1", "{}"> {
   let description = [{
     offsets [E + 1]: where each expert's rows begin; gather [T * k]: the token of each sorted row; slots [T, k]: the
     sorted row of each pair.
+
+    (C1) slots is as wide as experts.
+    (C2) the number of offsets is known.
   }];
   let arguments = (ins RowsI32:$experts, VectorI32:$offsets, VectorI32:$gather, RowsI32:$slots);
   let assemblyFormat = "$experts `to` $offsets `,` $gather `,` $slots attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Kernel_CombineOp : Kernel_Op<"combine", 1, "1", "getOutput()"> {
   let summary = "output[t] += sum over k of weights[t, k] * rows[slots[t, k]].";
+  let description = [{
+    (C1) weights and slots have one width.
+    (C2) rows and output have one width.
+  }];
   let arguments = (ins RowsF32:$rows, RowsF32:$weights, RowsI32:$slots, RowsF32:$output);
   let assemblyFormat = "$rows `,` $weights `,` $slots `to` $output attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Kernel_RopeTableOp : Kernel_Op<"rope_table", 1, "1", "getTable()"> {
   let summary = "[T] positions -> [T, dim]: dim / 2 cosines, then dim / 2 sines, of position * frequency.";
-  let description = "The angle is the float32 product, as transformers forms it; cosine and sine are then exact to f32.";
+  let description = [{
+    The angle is the float32 product, as transformers forms it; cosine and sine are then exact to f32.
+
+    (C1) the table is as wide as the rotation.
+  }];
   let arguments = (ins VectorI32:$positions, RowsF32:$table, R1_RopeAttr:$rope);
   let assemblyFormat = "$positions `to` $table attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
 def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
@@ -116,6 +164,10 @@ def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
   let description = [{
     qkv [T, heads * head_dim + kv_heads * (head_dim + value_dim)]; without a table nothing is rotated. Token t's cache
     row is cache_rows[t].
+
+    (C1) heads is a multiple of kv_heads, and all four numbers are positive.
+    (C2) qkv, query, key_cache and value_cache have the widths that these give.
+    (C3) there is a table exactly if there is a rotation; it is as wide as that, and no wider than a head.
   }];
   let arguments = (ins RowsF32:$qkv, Optional<RowsF32>:$table, VectorI32:$cache_rows, RowsF32:$query, Rows:$key_cache,
                    Rows:$value_cache, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$value_dim,
@@ -123,6 +175,7 @@ def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
   let assemblyFormat = [{
     $qkv (`table` $table^)? `rows` $cache_rows `to` $query `,` $key_cache `,` $value_cache attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"> {
@@ -130,6 +183,11 @@ def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"
   let description = [{
     Token t of sequence s = token_sequence[t] sees tokens j = 0 .. positions[t] of its sequence, which lie in cache rows
     page_table[s][j / page_tokens] * page_tokens + j % page_tokens.
+
+    (C1) heads is a multiple of kv_heads, and all four numbers are positive.
+    (C2) query, key_cache, value_cache and output have the widths that these give.
+    (C3) both pools hold values of one type.
+    (C4) page_tokens is positive.
   }];
   let arguments = (ins RowsF32:$query, Rows:$key_cache, Rows:$value_cache, VectorI32:$positions,
                    VectorI32:$token_sequence, VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$kv_heads,
@@ -138,6 +196,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"
     $query `,` $key_cache `,` $value_cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:`
     type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
@@ -146,6 +205,11 @@ def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
     query [T, heads * (nope_dim + rope_dim)], latent [T, rank + rope_dim]. The rotated query parts go to the last
     rope_dim of each head's rank + rope_dim values in `absorbed`; the normalized latent and the rotated key to cache row
     cache_rows[t].
+
+    (C1) heads, nope_dim, rope_dim and rank are positive.
+    (C2) query, latent, norm_weight, absorbed and cache have the widths that these give.
+    (C3) the table and the rotation are rope_dim wide.
+    (C4) epsilon is positive.
   }];
   let arguments = (ins RowsF32:$query, RowsF32:$latent, VectorF32:$norm_weight, RowsF32:$table, VectorI32:$cache_rows,
                    RowsF32:$absorbed, Rows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
@@ -154,6 +218,7 @@ def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
     $query `,` $latent `norm` $norm_weight `table` $table `rows` $cache_rows `to` $absorbed `,` $cache attr-dict `:`
     type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", 1, "getHeadGroups()", "getOutput()"> {
@@ -162,6 +227,10 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", 1, "getHeadGroups()
     query [T, heads * (rank + rope_dim)]; a token's key is its whole cache row, its value the row's first `rank` values.
     output [T, heads * rank]. A block handles `heads / head_groups` heads of one token, so that a cache row is loaded once
     for all of them. Which tokens are seen: as in kernel.attention.
+
+    (C1) head_groups divides heads, and heads, rank, rope_dim and head_groups are positive.
+    (C2) query, cache and output have the widths that these give.
+    (C3) page_tokens is positive.
   }];
   let arguments = (ins RowsF32:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
                    VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$rank, I64Attr:$rope_dim,
@@ -169,6 +238,7 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", 1, "getHeadGroups()
   let assemblyFormat = [{
     $query `,` $cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
 }
 
 #endif

@@ -31,17 +31,17 @@ module attributes {exec.limits = array<i64: 64, 4, 16>} {
   // CHECK-LABEL: exec.program @view
   exec.program @view {
     %tokens = exec.input token_ids : memref<?xi32>
-    // CHECK: exec.alloc rows <tokens> {slot = [[WHOLE:.*]] : i64} : memref<?x96xf32>
-    %whole = exec.alloc rows <tokens> : memref<?x96xf32>
+    // CHECK: exec.alloc rows <tokens> {slot = [[WHOLE:.*]] : i64} : memref<?x128xf32>
+    %whole = exec.alloc rows <tokens> : memref<?x128xf32>
     // CHECK-NOT: slot = [[WHOLE]]
     %between = exec.alloc rows <tokens> : memref<?x64xf32>
     %logits = exec.alloc rows <logit_rows> : memref<?x64xf32>
-    %part = exec.view %whole column 32 : memref<?x96xf32> -> memref<?x64xf32, strided<[96, 1], offset: ?>>
-    %inner = exec.view %part column 0 : memref<?x64xf32, strided<[96, 1], offset: ?>> -> memref<?x32xf32, strided<[96, 1], offset: ?>>
-    kernel.embed %tokens, %whole to %whole : memref<?xi32>, memref<?x96xf32>, memref<?x96xf32>
+    %part = exec.view %whole column 32 : memref<?x128xf32> -> memref<?x64xf32, strided<[128, 1], offset: ?>>
+    %inner = exec.view %part column 0 : memref<?x64xf32, strided<[128, 1], offset: ?>> -> memref<?x64xf32, strided<[128, 1], offset: ?>>
+    kernel.embed %tokens, %whole to %whole : memref<?xi32>, memref<?x128xf32>, memref<?x128xf32>
     kernel.embed %tokens, %between to %between : memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>
     kernel.embed %tokens, %inner to %logits
-        : memref<?xi32>, memref<?x32xf32, strided<[96, 1], offset: ?>>, memref<?x64xf32>
+        : memref<?xi32>, memref<?x64xf32, strided<[128, 1], offset: ?>>, memref<?x64xf32>
     // CHECK: exec.return
     exec.return %logits : memref<?x64xf32>
   }
@@ -56,13 +56,13 @@ module attributes {exec.limits = array<i64: 64, 4, 16>} {
     %slots = exec.input token_ids : memref<?xi32>
     // CHECK: exec.alloc rows <logit_rows> {slot = [[SUM:.*]] : i64} : memref<?x64xf32>
     %sum = exec.alloc rows <logit_rows> : memref<?x64xf32>
-    // CHECK: exec.alloc rows <tokens> {slot = [[TERM:.*]] : i64} : memref<?x32xf32>
-    // CHECK: exec.alloc rows <tokens> {slot = [[TERM]] : i64} : memref<?x16xf32>
-    %first = exec.alloc rows <tokens> : memref<?x32xf32>
-    %second = exec.alloc rows <tokens> : memref<?x16xf32>
+    // CHECK: exec.alloc rows <tokens> {slot = [[TERM:.*]] : i64} : memref<?x64xf32>
+    // CHECK: exec.alloc rows <tokens> {slot = [[TERM]] : i64} : memref<?x64xbf16>
+    %first = exec.alloc rows <tokens> : memref<?x64xf32>
+    %second = exec.alloc rows <tokens> : memref<?x64xbf16>
     kernel.embed %slots, %sum to %sum : memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>
-    kernel.embed %slots, %first to %sum : memref<?xi32>, memref<?x32xf32>, memref<?x64xf32>
-    kernel.embed %slots, %second to %sum : memref<?xi32>, memref<?x16xf32>, memref<?x64xf32>
+    kernel.embed %slots, %first to %sum : memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>
+    kernel.embed %slots, %second to %sum : memref<?xi32>, memref<?x64xbf16>, memref<?x64xf32>
     exec.return %sum : memref<?x64xf32>
   }
 }

@@ -1,0 +1,306 @@
+// The kernel operations' constraints, beyond what their definitions state. Each check carries the number that it has in
+// the operation's description; the test of the same name breaks it. A kernel reads memory at addresses that it computes
+// from these numbers, and no one checks them later.
+#include "dialects/Kernel/Kernel.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace elah::kernel;
+
+namespace {
+
+int64_t width(Value rows) { return cast<MemRefType>(rows.getType()).getDimSize(1); }
+int64_t length(Value vector) { return cast<MemRefType>(vector.getType()).getDimSize(0); }
+Type elementOf(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementType(); }
+
+LogicalResult expectWidth(Operation *op, StringRef what, Value rows, int64_t expected) {
+  if (width(rows) == expected) {
+    return success();
+  }
+  return op->emitOpError() << what << " must be " << expected << " wide, found " << rows.getType();
+}
+
+LogicalResult expectLength(Operation *op, StringRef what, Value vector, int64_t expected) {
+  if (length(vector) == expected) {
+    return success();
+  }
+  return op->emitOpError() << what << " must have " << expected << " elements, found " << vector.getType();
+}
+
+LogicalResult expectPositive(Operation *op, ArrayRef<std::pair<StringRef, int64_t>> numbers) {
+  for (auto [name, value] : numbers) {
+    if (value <= 0) {
+      return op->emitOpError() << name << " must be positive, found " << value;
+    }
+  }
+  return success();
+}
+
+LogicalResult expectPositive(Operation *op, StringRef name, const APFloat &value) {
+  if (value.isNonZero() && !value.isNegative() && value.isFinite()) {
+    return success();
+  }
+  return op->emitOpError() << name << " must be positive, found " << value.convertToDouble();
+}
+
+LogicalResult verifyWeight(Operation *op, PackingAttr packing, Value weight, Value scales) {
+  if (failed(expectLength(op, "weight", weight, packing.getBytes()))) { // gemm_c1, grouped_gemm_c1, head_gemm_c1
+    return failure();
+  }
+  if (packing.isScaled() != static_cast<bool>(scales)) { // gemm_c1, grouped_gemm_c1, head_gemm_c1
+    return op->emitOpError() << "must have scales exactly if the packing has blocks, which are " << packing.getBlockN()
+                             << " x " << packing.getBlockK();
+  }
+  return scales ? expectLength(op, "scales", scales, packing.getScaleCount()) : success();
+}
+
+LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute, Value input) {
+  bool isBF16 = compute == Compute::BF16;
+  bool fits = isBF16 ? elementOf(input).isBF16() : elementOf(input).isF32();
+  if (!fits) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
+    return op->emitOpError() << "computes in " << stringifyCompute(compute)
+                             << " and needs an input of that type, found " << input.getType();
+  }
+  int64_t step = isBF16 ? 2 : 1;
+  if (packing.getStep() != step) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
+    return op->emitOpError() << "computes in " << stringifyCompute(compute) << " and needs a packing with step " << step
+                             << ", found " << packing.getStep();
+  }
+  return success();
+}
+
+LogicalResult verifyActivation(Operation *op, PackingAttr packing, Activation activation) {
+  if (packing.getSwiglu() == (activation == Activation::Swiglu)) {
+    return success();
+  }
+  return op->emitOpError() << "activation " << stringifyActivation(activation) << " needs a packing with swiglu = "
+                           << (packing.getSwiglu() ? "false" : "true"); // gemm_c4, grouped_gemm_c4
+}
+
+/// Numbers of grouped-query attention.
+LogicalResult verifyHeads(Operation *op, int64_t heads, int64_t kvHeads, int64_t headDim, int64_t valueDim) {
+  if (failed(expectPositive(op, {{"heads", heads},
+                                 {"kv_heads", kvHeads},
+                                 {"head_dim", headDim},
+                                 {"value_dim", valueDim}}))) { // rope_append_c1, attention_c1
+    return failure();
+  }
+  if (heads % kvHeads != 0) { // rope_append_c1, attention_c1
+    return op->emitOpError() << "heads must be a multiple of kv_heads, found " << heads << " and " << kvHeads;
+  }
+  return success();
+}
+
+} // namespace
+
+LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, Format format, int64_t n, int64_t k,
+                                  int64_t panel, int64_t step, int64_t batch, bool swiglu, int64_t blockN,
+                                  int64_t blockK) {
+  if (n <= 0 || k <= 0 || panel <= 0 || step <= 0 || batch <= 0) { // packing_c1
+    return emitError() << "n, k, panel, step and batch must be positive, found " << n << ", " << k << ", " << panel
+                       << ", " << step << " and " << batch;
+  }
+  if (swiglu && (n % 2 != 0 || panel % 2 != 0)) { // packing_c1
+    return emitError() << "with swiglu, n and panel must be even, found " << n << " and " << panel;
+  }
+  int64_t bytes = step * (format == Format::F32 ? 4 : format == Format::F8 ? 1 : 2);
+  if (bytes > 4) { // packing_c2
+    return emitError() << "a step must be at most 4 bytes of a column, found " << bytes;
+  }
+  bool isScaled = blockN > 0 && blockK > 0 && format == Format::F8;
+  if (!isScaled && (blockN != 0 || blockK != 0)) { // packing_c3
+    return emitError() << "blocks must be positive and in f8, or 0 x 0, found " << blockN << " x " << blockK << " in "
+                       << stringifyFormat(format);
+  }
+  int64_t columns = swiglu ? panel / 2 : panel;
+  if (isScaled && (blockN % columns != 0 || blockK % step != 0)) { // packing_c4
+    return emitError() << "blocks must be whole panels of " << columns << " columns and whole steps of " << step
+                       << ", found " << blockN << " x " << blockK;
+  }
+  return success();
+}
+
+LogicalResult EmbedOp::verify() {
+  return expectWidth(*this, "output", getOutput(), width(getTable())); // embed_c1
+}
+
+LogicalResult RmsNormOp::verify() {
+  if (failed(expectLength(*this, "weight", getWeight(), width(getInput()))) || // rms_norm_c1
+      failed(expectWidth(*this, "output", getOutput(), width(getInput())))) {  // rms_norm_c1
+    return failure();
+  }
+  return expectPositive(*this, "epsilon", getEpsilon()); // rms_norm_c2
+}
+
+LogicalResult GemmOp::verify() {
+  PackingAttr packing = getPacking();
+  if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
+      failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
+      failed(expectWidth(*this, "input", getInput(), packing.getK())) ||         // gemm_c3
+      failed(expectWidth(*this, "output", getOutput(), packing.getColumns())) || // gemm_c3
+      failed(verifyActivation(*this, packing, getActivation()))) {
+    return failure();
+  }
+  if (packing.getBatch() != 1) { // gemm_c4
+    return emitOpError() << "must have one matrix, found a packing of " << packing.getBatch();
+  }
+  if (getBias() && failed(expectLength(*this, "bias", getBias(), packing.getN()))) { // gemm_c5
+    return failure();
+  }
+  if (getAccumulate() && (!elementOf(getOutput()).isF32() || getActivation() != Activation::None)) { // gemm_c6
+    return emitOpError() << "accumulates into f32 only, without an activation, found " << getOutput().getType()
+                         << " and " << stringifyActivation(getActivation());
+  }
+  return success();
+}
+
+LogicalResult GroupedGemmOp::verify() {
+  PackingAttr packing = getPacking();
+  if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
+      failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
+      failed(expectWidth(*this, "input", getInput(), packing.getK())) ||         // grouped_gemm_c3
+      failed(expectWidth(*this, "output", getOutput(), packing.getColumns())) || // grouped_gemm_c3
+      failed(verifyActivation(*this, packing, getActivation()))) {
+    return failure();
+  }
+  return expectLength(*this, "offsets", getOffsets(), packing.getBatch() + 1); // grouped_gemm_c5
+}
+
+LogicalResult HeadGemmOp::verify() {
+  PackingAttr packing = getPacking();
+  if (packing.getSwiglu()) { // head_gemm_c1
+    return emitOpError() << "must have a packing without swiglu";
+  }
+  if (failed(verifyWeight(*this, packing, getWeight(), {})) ||
+      failed(verifyCompute(*this, packing, getCompute(), getInput()))) {
+    return failure();
+  }
+  int64_t heads = packing.getBatch(), inputStride = getInputStride(), inputOffset = getInputOffset(),
+          outputStride = getOutputStride(), outputOffset = getOutputOffset();
+  bool isNegative = inputStride < 0 || inputOffset < 0 || outputStride < 0 || outputOffset < 0;
+  if (isNegative || (heads - 1) * inputStride + inputOffset + packing.getK() > width(getInput()) ||
+      (heads - 1) * outputStride + outputOffset + packing.getN() > width(getOutput())) { // head_gemm_c3
+    return emitOpError() << "the slices of " << heads << " heads must lie within the rows, found " << packing.getK()
+                         << " of stride " << inputStride << " from " << inputOffset << " in " << getInput().getType()
+                         << " and " << packing.getN() << " of stride " << outputStride << " from " << outputOffset
+                         << " in " << getOutput().getType();
+  }
+  if (heads > 1 && outputStride < packing.getN()) { // head_gemm_c4
+    return emitOpError() << "output_stride must be at least the " << packing.getN() << " columns of a head, found "
+                         << outputStride;
+  }
+  return success();
+}
+
+LogicalResult RouteOp::verify() {
+  int64_t experts = width(getLogits());
+  if (getBias() && failed(expectLength(*this, "bias", getBias(), experts))) { // route_c1
+    return failure();
+  }
+  elah::r1::RoutingAttr routing = getRouting();
+  int64_t topK = routing.getTopK(), groups = routing.getGroups(), topGroups = routing.getTopGroups();
+  if (failed(expectWidth(*this, "experts", getExperts(), topK)) ||
+      failed(expectWidth(*this, "weights", getWeights(), topK))) { // route_c2
+    return failure();
+  }
+  if (groups < 1 || experts % groups != 0 || topGroups < 1 || topGroups > groups || topK < 1 ||
+      topK > experts / groups * topGroups) { // route_c3
+    return emitOpError() << "must choose top_k of the experts in top_groups of equal groups, found " << topK << " of "
+                         << experts << " in " << topGroups << " of " << groups;
+  }
+  return success();
+}
+
+LogicalResult ExpertPlanOp::verify() {
+  if (failed(expectWidth(*this, "slots", getSlots(), width(getExperts())))) { // expert_plan_c1
+    return failure();
+  }
+  if (ShapedType::isDynamic(length(getOffsets())) || length(getOffsets()) < 2) { // expert_plan_c2
+    return emitOpError() << "must know the number of offsets, found " << getOffsets().getType();
+  }
+  return success();
+}
+
+LogicalResult CombineOp::verify() {
+  if (failed(expectWidth(*this, "slots", getSlots(), width(getWeights())))) { // combine_c1
+    return failure();
+  }
+  return expectWidth(*this, "output", getOutput(), width(getRows())); // combine_c2
+}
+
+LogicalResult RopeTableOp::verify() {
+  return expectWidth(*this, "table", getTable(), getRope().getDim()); // rope_table_c1
+}
+
+LogicalResult RopeAppendOp::verify() {
+  int64_t heads = getHeads(), kvHeads = getKvHeads(), headDim = getHeadDim(), valueDim = getValueDim();
+  if (failed(verifyHeads(*this, heads, kvHeads, headDim, valueDim)) ||
+      failed(expectWidth(*this, "qkv", getQkv(), heads * headDim + kvHeads * (headDim + valueDim))) ||
+      failed(expectWidth(*this, "query", getQuery(), heads * headDim)) ||
+      failed(expectWidth(*this, "key_cache", getKeyCache(), kvHeads * headDim)) ||
+      failed(expectWidth(*this, "value_cache", getValueCache(), kvHeads * valueDim))) { // rope_append_c2
+    return failure();
+  }
+  if (static_cast<bool>(getTable()) != getRope().has_value()) { // rope_append_c3
+    return emitOpError() << "must have a table exactly if it has a rotation";
+  }
+  if (!getTable()) {
+    return success();
+  }
+  if (getRope()->getDim() > headDim) { // rope_append_c3
+    return emitOpError() << "rotates at most the " << headDim << " values of a head, found " << getRope()->getDim();
+  }
+  return expectWidth(*this, "table", getTable(), getRope()->getDim()); // rope_append_c3
+}
+
+LogicalResult AttentionOp::verify() {
+  int64_t heads = getHeads(), kvHeads = getKvHeads(), headDim = getHeadDim(), valueDim = getValueDim();
+  if (failed(verifyHeads(*this, heads, kvHeads, headDim, valueDim)) ||
+      failed(expectWidth(*this, "query", getQuery(), heads * headDim)) ||
+      failed(expectWidth(*this, "key_cache", getKeyCache(), kvHeads * headDim)) ||
+      failed(expectWidth(*this, "value_cache", getValueCache(), kvHeads * valueDim)) ||
+      failed(expectWidth(*this, "output", getOutput(), heads * valueDim))) { // attention_c2
+    return failure();
+  }
+  if (elementOf(getKeyCache()) != elementOf(getValueCache())) { // attention_c3
+    return emitOpError() << "must have pools of one type, found " << elementOf(getKeyCache()) << " and "
+                         << elementOf(getValueCache());
+  }
+  return expectPositive(*this, {{"page_tokens", getPageTokens()}}); // attention_c4
+}
+
+LogicalResult LatentAppendOp::verify() {
+  int64_t heads = getHeads(), nopeDim = getNopeDim(), ropeDim = getRopeDim(), rank = getRank();
+  if (failed(expectPositive(
+          *this,
+          {{"heads", heads}, {"nope_dim", nopeDim}, {"rope_dim", ropeDim}, {"rank", rank}})) || // latent_append_c1
+      failed(expectWidth(*this, "query", getQuery(), heads * (nopeDim + ropeDim))) ||
+      failed(expectWidth(*this, "latent", getLatent(), rank + ropeDim)) ||
+      failed(expectLength(*this, "norm_weight", getNormWeight(), rank)) ||
+      failed(expectWidth(*this, "absorbed", getAbsorbed(), heads * (rank + ropeDim))) ||
+      failed(expectWidth(*this, "cache", getCache(), rank + ropeDim)) || // latent_append_c2
+      failed(expectWidth(*this, "table", getTable(), ropeDim))) {        // latent_append_c3
+    return failure();
+  }
+  if (getRope().getDim() != ropeDim) { // latent_append_c3
+    return emitOpError() << "must rotate " << ropeDim << " values, found " << getRope().getDim();
+  }
+  return expectPositive(*this, "epsilon", getEpsilon()); // latent_append_c4
+}
+
+LogicalResult LatentAttentionOp::verify() {
+  int64_t heads = getHeads(), ropeDim = getRopeDim(), rank = getRank(), groups = getHeadGroups();
+  if (failed(
+          expectPositive(*this, {{"heads", heads}, {"rope_dim", ropeDim}, {"rank", rank}, {"head_groups", groups}}))) {
+    return failure(); // latent_attention_c1
+  }
+  if (heads % groups != 0) { // latent_attention_c1
+    return emitOpError() << "heads must be a multiple of head_groups, found " << heads << " and " << groups;
+  }
+  if (failed(expectWidth(*this, "query", getQuery(), heads * (rank + ropeDim))) ||
+      failed(expectWidth(*this, "cache", getCache(), rank + ropeDim)) ||
+      failed(expectWidth(*this, "output", getOutput(), heads * rank))) { // latent_attention_c2
+    return failure();
+  }
+  return expectPositive(*this, {{"page_tokens", getPageTokens()}}); // latent_attention_c3
+}
