@@ -97,9 +97,6 @@ LogicalResult lower(r1::EmbeddingOp op, ProgramBuilder &program) {
     return failure();
   }
   RankedTensorType type = table->getType();
-  if (isa<Float8E4M3FNType>(type.getElementType())) {
-    return op.emitOpError() << "expected a table of f32, bf16 or f16, found " << type.getElementType();
-  }
   Value hidden = program.alloc(op.getLoc(), program.tokens(), type.getDimSize(1), program.builder.getF32Type());
   kernel::EmbedOp::create(program.builder, op.getLoc(), program.input(exec::Input::TokenIds),
                           program.weights.table(op.getLoc(), *table), hidden);

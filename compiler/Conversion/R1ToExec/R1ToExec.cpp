@@ -72,15 +72,15 @@ private:
       }
     }
     if (precision != "auto" && precision != "f32") {
-      return module.emitError() << "precision must be auto or f32, found '" << precision << "'";
+      return module.emitError() << "precision must be auto or f32, found '" << precision.getValue() << "'";
     }
     auto modelContext = module->getAttrOfType<IntegerAttr>("r1.max_context");
     if (!modelContext) {
       return module.emitError() << "expected the attribute r1.max_context";
     }
     if (maxContext < 0 || maxContext > modelContext.getInt()) {
-      return module.emitError() << "max-context must be at most the model's " << modelContext.getInt() << ", found "
-                                << maxContext;
+      return module.emitError() << "max-context must be 1 to the model's " << modelContext.getInt()
+                                << ", or 0 for all of it, found " << maxContext.getValue();
     }
     return success();
   }
