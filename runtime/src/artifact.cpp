@@ -7,6 +7,7 @@
 #include <cinttypes>
 #include <cstdlib>
 #include <cstring>
+#include <elah/cpu_kernel.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,7 +28,7 @@ bool isZero(const uint8_t *begin, uint64_t size) {
   return true;
 }
 
-// Bounds that keep every product of manifest numbers within 64 bits and far from any real model.
+// Bounds far from any real model; what may be too much together is checked when a session knows its dimensions.
 constexpr int64_t maxCoefficient = int64_t(1) << 40;
 constexpr uint32_t maxLimit = 1u << 24;
 
@@ -37,6 +38,44 @@ Status checkExtent(const proto::Extent &extent, const char *what, int index) {
     fits = fits && coefficient >= 0 && coefficient <= maxCoefficient;
   }
   return fits ? Status() : failure(ELAH_INVALID_DATA, "manifest: %s %d has an extent out of range", what, index);
+}
+
+/// The bytes of a slot in the largest step, as far as the artifact alone tells; saturates.
+uint64_t largestSize(const proto::Slot &slot, const proto::Manifest &manifest) {
+  // Cache rows are the session's choice, and at least one.
+  const proto::Limits &limits = manifest.limits();
+  uint64_t pages = (limits.max_context() - 1) / manifest.cache().page_tokens() + 1;
+  const uint64_t dims[] = {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), 1, pages};
+  unsigned __int128 largest = 0;
+  for (const proto::Extent &size : slot.sizes()) {
+    unsigned __int128 bytes = static_cast<uint64_t>(size.constant());
+    for (int i = 0; i < size.coefficients_size(); ++i) {
+      bytes += static_cast<unsigned __int128>(size.coefficients(i)) * dims[i];
+    }
+    largest = std::max(largest, bytes);
+  }
+  return static_cast<uint64_t>(std::min<unsigned __int128>(largest, UINT64_MAX));
+}
+
+/// The caller reads logits without a kernel between: they must lie in the arena, whatever the step.
+bool logitsFit(const proto::Manifest &manifest) {
+  if (manifest.logits() >= static_cast<uint32_t>(manifest.buffers_size())) {
+    return false;
+  }
+  const proto::Buffer &buffer = manifest.buffers(static_cast<int>(manifest.logits()));
+  if (buffer.place_case() != proto::Buffer::kSlot) {
+    return false;
+  }
+  for (const proto::Extent &size : manifest.slots(static_cast<int>(buffer.slot())).sizes()) {
+    auto coefficient = [&](int dim) { return dim < size.coefficients_size() ? size.coefficients(dim) : 0; };
+    // There are no more logit rows than tokens.
+    int64_t bytesOfRow = coefficient(ELAH_DIM_LOGIT_ROWS) + coefficient(ELAH_DIM_TOKENS);
+    if (bytesOfRow >= int64_t(4) * manifest.vocabulary() &&
+        size.constant() >= static_cast<int64_t>(buffer.byte_offset())) {
+      return true;
+    }
+  }
+  return false;
 }
 
 } // namespace
@@ -61,31 +100,30 @@ const char *sectionName(uint32_t kind) {
 }
 
 Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
-  int descriptor = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) {
+  std::unique_ptr<Artifact> artifact(new Artifact());
+  artifact->descriptor = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (artifact->descriptor < 0) {
     return failure(errno == ENOENT ? ELAH_NOT_FOUND : ELAH_IO, "%s: cannot open: %s", path, std::strerror(errno));
   }
   struct stat status;
-  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(descriptor);
+  if (::fstat(artifact->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     return failure(ELAH_INVALID_DATA, "%s: expected a regular file", path);
   }
   uint64_t fileSize = static_cast<uint64_t>(status.st_size);
   if (fileSize < sizeof(elah_artifact_header)) {
-    ::close(descriptor);
     return failure(ELAH_INVALID_DATA, "%s: expected an artifact of at least %zu bytes, found %" PRIu64, path,
                    sizeof(elah_artifact_header), fileSize);
   }
-  void *mapping = ::mmap(nullptr, fileSize, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  ::close(descriptor);
+  void *mapping = ::mmap(nullptr, fileSize, PROT_READ, MAP_PRIVATE, artifact->descriptor, 0);
   if (mapping == MAP_FAILED) {
     return failure(ELAH_IO, "%s: cannot map: %s", path, std::strerror(errno));
   }
-  std::unique_ptr<Artifact> artifact(new Artifact());
   if (char *real = ::realpath(path, nullptr)) {
     artifact->folder = std::string(real, static_cast<size_t>(std::strrchr(real, '/') - real));
     std::free(real);
   }
+  artifact->modifiedSeconds = status.st_mtim.tv_sec;
+  artifact->modifiedNanoseconds = status.st_mtim.tv_nsec;
   artifact->mapping = mapping;
   artifact->mappingSize = fileSize;
   artifact->bytes = static_cast<const uint8_t *>(mapping);
@@ -128,12 +166,23 @@ Artifact::~Artifact() {
   if (mapping) {
     ::munmap(mapping, mappingSize);
   }
+  if (descriptor >= 0) {
+    ::close(descriptor);
+  }
+}
+
+Status Artifact::checkUnchanged() const {
+  struct stat status;
+  bool isSame =
+      descriptor < 0 || (::fstat(descriptor, &status) == 0 && static_cast<uint64_t>(status.st_size) == mappingSize &&
+                         status.st_mtim.tv_sec == modifiedSeconds && status.st_mtim.tv_nsec == modifiedNanoseconds);
+  return isSame ? Status() : failure(ELAH_IO, "the artifact's file was changed while it was in use");
 }
 
 Status Artifact::load() {
   head = reinterpret_cast<const elah_artifact_header *>(bytes);
   ELAH_RETURN_IF_ERROR(checkLayout());
-  if (head->manifest_size > (64u << 20) ||
+  if (head->manifest_size > (16u << 20) ||
       !content.ParseFromArray(bytes + head->manifest_offset, static_cast<int>(head->manifest_size))) {
     return failure(ELAH_INVALID_DATA, "the manifest is not a manifest of version %u", ELAH_ARTIFACT_VERSION);
   }
@@ -249,23 +298,25 @@ Status Artifact::checkManifest() const {
   }
   for (int i = 0; i < content.buffers_size(); ++i) {
     const proto::Buffer &buffer = content.buffers(i);
-    bool fits = buffer.byte_offset() <= static_cast<uint64_t>(maxCoefficient);
+    bool fits = false;
     switch (buffer.place_case()) {
     case proto::Buffer::kWeight:
-      fits = fits && buffer.weight() < static_cast<uint32_t>(content.weights_size());
+      fits = buffer.weight() < static_cast<uint32_t>(content.weights_size()) &&
+             buffer.byte_offset() < content.weights(static_cast<int>(buffer.weight())).size();
       break;
     case proto::Buffer::kSlot:
-      fits = fits && buffer.slot() < static_cast<uint32_t>(content.slots_size());
+      fits = buffer.slot() < static_cast<uint32_t>(content.slots_size()) &&
+             buffer.byte_offset() < largestSize(content.slots(static_cast<int>(buffer.slot())), content);
       break;
     case proto::Buffer::kInput:
-      fits = fits && proto::Input_IsValid(buffer.input());
+      fits = proto::Input_IsValid(buffer.input()) && buffer.byte_offset() == 0;
       break;
     case proto::Buffer::kCache:
-      fits = fits && buffer.cache().pool() < static_cast<uint32_t>(cache.pool_row_bytes_size()) &&
-             buffer.cache().layer() < cache.layers();
+      fits = buffer.cache().pool() < static_cast<uint32_t>(cache.pool_row_bytes_size()) &&
+             buffer.cache().layer() < cache.layers() &&
+             buffer.byte_offset() < cache.pool_row_bytes(static_cast<int>(buffer.cache().pool()));
       break;
     case proto::Buffer::PLACE_NOT_SET:
-      fits = false;
       break;
     }
     if (!fits) {
@@ -290,8 +341,8 @@ Status Artifact::checkManifest() const {
     }
     ELAH_RETURN_IF_ERROR(checkExtent(launch.grid().rows(), "launch", i));
   }
-  if (content.launches_size() > 0 && content.logits() >= static_cast<uint32_t>(content.buffers_size())) {
-    return failure(ELAH_INVALID_DATA, "manifest: the logits lead nowhere");
+  if (content.launches_size() > 0 && !logitsFit(content)) {
+    return failure(ELAH_INVALID_DATA, "manifest: expected logits in a slot that holds [logit rows, vocabulary] of f32");
   }
   return Status();
 }
@@ -356,6 +407,7 @@ Status Artifact::verifySection(uint32_t index) const {
 }
 
 Status Artifact::verify() const {
+  ELAH_RETURN_IF_ERROR(checkUnchanged());
   for (uint32_t i = 0; i < head->section_count; ++i) {
     ELAH_RETURN_IF_ERROR(verifySection(i));
   }

@@ -15,12 +15,13 @@ namespace elah {
 /// What a section's kind is called: "cpu_object"; null for a kind that is not known.
 const char *sectionName(uint32_t kind);
 
-/// An open artifact: a read-only mapping that has been checked against every rule of artifact.h,
-/// and its manifest, checked so that every index in it leads somewhere.
+/// An open artifact: a read-only mapping that has been checked against every rule of artifact.h, and its manifest,
+/// checked so that every index in it leads somewhere. What its native code does is not checked and cannot be: an
+/// artifact is a program, to be trusted like one.
 class Artifact {
 public:
   static Result<std::unique_ptr<Artifact>> open(const char *path);
-  /// As `open`, for bytes in memory, which must outlive the artifact.
+  /// As `open`, for bytes in memory, which must be aligned to 8 and outlive the artifact.
   static Result<std::unique_ptr<Artifact>> fromMemory(const uint8_t *bytes, uint64_t size);
   ~Artifact();
   Artifact(const Artifact &) = delete;
@@ -30,6 +31,9 @@ public:
   std::string_view section(elah_section_kind kind) const;
   /// Compares every block of every section, weights included, with its checksum.
   Status verify() const;
+  /// Whether the file is still what was opened. Reading what has been cut off would end the process (SIGBUS); asking
+  /// before each step leaves the moment in between. A file that is replaced under its name stays whole here.
+  Status checkUnchanged() const;
   const elah_artifact_header &header() const { return *head; }
   /// A name for what the artifact holds, in hexadecimal: equal for equal bytes, whatever file they are in.
   std::string identity() const;
@@ -46,6 +50,8 @@ private:
   Status checkManifest() const;
   Status verifySection(uint32_t index) const;
 
+  int descriptor = -1;
+  int64_t modifiedSeconds = 0, modifiedNanoseconds = 0;
   void *mapping = nullptr;
   uint64_t mappingSize = 0;
   const uint8_t *bytes = nullptr; ///< The artifact itself, behind a runner perhaps.

@@ -1,6 +1,5 @@
-// Sequences share one paged KV cache: a sequence takes a page when it needs one and gives all back
-// at its end, so memory follows what is in use. A step is checked whole before anything of it is
-// done.
+// Sequences share one paged KV cache: a sequence takes a page when it needs one and gives all back at its end, so
+// memory follows what is in use. A step is checked whole before anything of it is done.
 #include "src/session.h"
 #include <algorithm>
 #include <thread>
@@ -16,15 +15,18 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
     uint64_t pagesOfSequence = (manifest.limits().max_context() + pageTokens - 1) / pageTokens;
     tokens = pagesOfSequence * pageTokens * manifest.limits().max_sequences();
   }
-  uint64_t pages = (tokens + pageTokens - 1) / pageTokens;
-  if (pages * pageTokens > static_cast<uint64_t>(INT32_MAX)) {
-    return failure(ELAH_OUT_OF_RANGE, "a KV cache may hold at most %d tokens, found %llu", INT32_MAX,
-                   static_cast<unsigned long long>(pages * pageTokens));
+  if (tokens > static_cast<uint64_t>(INT32_MAX) - pageTokens) {
+    return failure(ELAH_OUT_OF_RANGE,
+                   "a KV cache may hold at most %d tokens, found %llu; choose how many it holds "
+                   "(elah_session_options.cache_tokens)",
+                   INT32_MAX, static_cast<unsigned long long>(tokens));
   }
+  uint64_t pages = (tokens + pageTokens - 1) / pageTokens;
   unsigned threads = options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   if (threads > 4096) {
     return failure(ELAH_INVALID_ARGUMENT, "expected at most 4096 threads, found %u", threads);
   }
+  ELAH_RETURN_IF_ERROR(artifact.checkUnchanged());
   std::unique_ptr<Session> session(new Session(artifact));
   session->cacheRowCount = pages * pageTokens;
   auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
@@ -41,11 +43,17 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
     return program.status();
   }
   session->program = std::move(*program);
-  session->freePages.resize(pages);
-  for (uint64_t i = 0; i < pages; ++i) {
-    session->freePages[i] = static_cast<int32_t>(pages - 1 - i);
-  }
+  session->pageCount = pages;
   return session;
+}
+
+int32_t Session::takePage() {
+  if (returnedPages.empty()) {
+    return static_cast<int32_t>(firstUnusedPage++);
+  }
+  int32_t page = returnedPages.back();
+  returnedPages.pop_back();
+  return page;
 }
 
 Result<uint32_t> Session::createSequence() {
@@ -65,7 +73,7 @@ Status Session::freeSequence(uint32_t id) {
   if (entry == sequences.end()) {
     return failure(ELAH_INVALID_ARGUMENT, "there is no sequence %u", id);
   }
-  freePages.insert(freePages.end(), entry->second.pages.rbegin(), entry->second.pages.rend());
+  returnedPages.insert(returnedPages.end(), entry->second.pages.rbegin(), entry->second.pages.rend());
   sequences.erase(entry);
   return Status();
 }
@@ -120,15 +128,16 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
     return failure(ELAH_OUT_OF_RANGE, "a step takes at most %u tokens, found %llu", limits.max_tokens(),
                    static_cast<unsigned long long>(tokens));
   }
-  if (pages > freePages.size()) {
-    return failure(ELAH_OUT_OF_MEMORY, "the KV cache has %zu free pages of %llu tokens, the step needs %llu",
-                   freePages.size(), static_cast<unsigned long long>(pageTokens),
+  if (pages > freePages()) {
+    return failure(ELAH_OUT_OF_MEMORY, "the KV cache has %llu free pages of %llu tokens, the step needs %llu",
+                   static_cast<unsigned long long>(freePages()), static_cast<unsigned long long>(pageTokens),
                    static_cast<unsigned long long>(pages));
   }
   return Status();
 }
 
 Status Session::step(std::span<const elah_chunk> chunks) {
+  ELAH_RETURN_IF_ERROR(model.checkUnchanged());
   ELAH_RETURN_IF_ERROR(checkStep(chunks));
   const proto::Manifest &manifest = model.manifest();
   uint32_t pageTokens = manifest.cache().page_tokens();
@@ -144,8 +153,7 @@ Status Session::step(std::span<const elah_chunk> chunks) {
     for (size_t i = 0; i < chunk.count; ++i) {
       uint32_t position = sequence.length++;
       if (position / pageTokens == sequence.pages.size()) {
-        sequence.pages.push_back(freePages.back());
-        freePages.pop_back();
+        sequence.pages.push_back(takePage());
       }
       bool wantsLogits = chunk.logits == ELAH_LOGITS_ALL || (chunk.logits == ELAH_LOGITS_LAST && i + 1 == chunk.count);
       if (wantsLogits) {

@@ -34,12 +34,15 @@ private:
 
   explicit Session(const Artifact &artifact) : model(artifact) {}
   Status checkStep(std::span<const elah_chunk> chunks) const;
+  uint64_t freePages() const { return pageCount - firstUnusedPage + returnedPages.size(); }
+  int32_t takePage();
 
   const Artifact &model;
   std::shared_ptr<const PackedWeights> packedWeights; ///< If the artifact refers to its weights.
   std::unique_ptr<CpuProgram> program;
   std::map<uint32_t, Sequence> sequences;
-  std::vector<int32_t> freePages; ///< The next one to use is at the back.
+  std::vector<int32_t> returnedPages; ///< Free again; the next one to use is at the back.
+  uint64_t pageCount = 0, firstUnusedPage = 0;
   uint64_t cacheRowCount = 0;
   // The inputs of the current step (manifest.proto, enum Input).
   std::vector<int32_t> tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable,

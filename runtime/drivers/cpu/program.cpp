@@ -85,6 +85,9 @@ struct LaunchContext {
 Result<std::unique_ptr<CpuProgram>> CpuProgram::create(const Artifact &artifact, const uint8_t *weights,
                                                        unsigned threads, uint64_t cacheRows) {
   std::unique_ptr<CpuProgram> program(new CpuProgram(artifact, weights));
+  if (artifact.manifest().launches().empty()) {
+    return failure(ELAH_NOT_FOUND, "the artifact has no program");
+  }
   ELAH_RETURN_IF_ERROR(checkProcessor(artifact.manifest()));
   ELAH_RETURN_IF_ERROR(program->loadObject());
   ELAH_RETURN_IF_ERROR(program->allocate(threads, cacheRows));
@@ -96,8 +99,8 @@ CpuProgram::~CpuProgram() {
   if (object) {
     ::dlclose(object);
   }
-  for (auto [address, size] : {std::pair(arena, arenaSize), std::pair(cache, cacheSize),
-                               std::pair(scratch, scratchSize)}) {
+  for (auto [address, size] :
+       {std::pair(arena, arenaSize), std::pair(cache, cacheSize), std::pair(scratch, scratchSize)}) {
     if (address) {
       ::munmap(address, size);
     }
@@ -145,20 +148,32 @@ Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
   uint64_t pages = (limits.max_context() + manifest.cache().page_tokens() - 1) / manifest.cache().page_tokens();
   Dims largest = {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), static_cast<int64_t>(cacheRows),
                   static_cast<int64_t>(pages)};
+  // Whatever the manifest says, no sum or product of a step may wrap: the largest are computed with room to spare.
+  auto exactly = [&](const proto::Extent &extent) {
+    __int128_t value = extent.constant();
+    for (int i = 0; i < extent.coefficients_size(); ++i) {
+      value += static_cast<__int128_t>(extent.coefficients(i)) * largest[i];
+    }
+    return value;
+  };
   __uint128_t total = 0;
   for (const proto::Slot &slot : manifest.slots()) {
     int64_t bytes = 0;
     for (const proto::Extent &size : slot.sizes()) {
-      __int128_t exact = size.constant();
-      for (int i = 0; i < size.coefficients_size(); ++i) {
-        exact += static_cast<__int128_t>(size.coefficients(i)) * largest[i];
-      }
+      __int128_t exact = exactly(size);
       if (exact > (__int128_t(1) << 46)) {
         return failure(ELAH_OUT_OF_MEMORY, "a buffer of the arena is larger than an address space");
       }
       bytes = std::max(bytes, static_cast<int64_t>(exact));
     }
     total += roundUp(bytes, 64);
+  }
+  for (int i = 0; i < manifest.launches_size(); ++i) {
+    const proto::Launch &launch = manifest.launches(i);
+    __int128_t rows = exactly(launch.grid().rows());
+    if (rows * launch.grid().outer() > (__int128_t(1) << 60) || launch.grid().row_tile() > (uint64_t(1) << 60)) {
+      return failure(ELAH_INVALID_DATA, "manifest: launch %d ('%s') has too many blocks", i, launch.name().c_str());
+    }
   }
   if (total > (__uint128_t(1) << 46)) {
     return failure(ELAH_OUT_OF_MEMORY, "the arena is larger than an address space");
