@@ -200,9 +200,14 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
     }
   };
   add(ELAH_SECTION_CPU_OBJECT, contents.object);
-  add(ELAH_SECTION_TOKENIZER, (*modelFiles)["tokenizer.json"]);
-  add(ELAH_SECTION_TOKENIZER_CONFIG, (*modelFiles)["tokenizer_config.json"]);
-  add(ELAH_SECTION_GENERATION_CONFIG, (*modelFiles)["generation_config.json"]);
+  auto addFile = [&](elah_section_kind kind, const char *name) {
+    if (auto file = modelFiles->find(name); file != modelFiles->end()) {
+      add(kind, file->second);
+    }
+  };
+  addFile(ELAH_SECTION_TOKENIZER, "tokenizer.json");
+  addFile(ELAH_SECTION_TOKENIZER_CONFIG, "tokenizer_config.json");
+  addFile(ELAH_SECTION_GENERATION_CONFIG, "generation_config.json");
   llvm::Expected<std::string> receipt = buildReceipt(contents, options.weights, *modelFiles, manifest, shards);
   if (!receipt) {
     return receipt.takeError();
