@@ -23,16 +23,16 @@ Attribute identityOf(Operation *op) {
     operands.push_back(TypeAttr::get(operand.getType()));
     operands.push_back(exec::rowsOf(operand));
   }
-  return builder.getArrayAttr({builder.getStringAttr(op->getName().getStringRef()),
-                               op->getAttrDictionary(), builder.getArrayAttr(operands)});
+  return builder.getArrayAttr(
+      {builder.getStringAttr(op->getName().getStringRef()), op->getAttrDictionary(), builder.getArrayAttr(operands)});
 }
 
 /// The name of a kernel, as a profile shows it: "gemm_f8_n24576_k1536", "rms_norm".
 std::string describe(Operation *op) {
   std::string name = op->getName().stripDialect().str();
   if (auto packing = op->getAttrOfType<kernel::PackingAttr>("packing")) {
-    name += (Twine("_") + kernel::stringifyFormat(packing.getFormat()) + "_n" +
-             Twine(packing.getN()) + "_k" + Twine(packing.getK()))
+    name += (Twine("_") + kernel::stringifyFormat(packing.getFormat()) + "_n" + Twine(packing.getN()) + "_k" +
+             Twine(packing.getK()))
                 .str();
   }
   return name;
@@ -41,10 +41,8 @@ std::string describe(Operation *op) {
 class OutlineKernels : public impl::OutlineKernelsPassBase<OutlineKernels> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    for (exec::ProgramOp program :
-         llvm::make_early_inc_range(getOperation().getOps<exec::ProgramOp>())) {
-      for (auto op :
-           llvm::make_early_inc_range(program.getBody().getOps<kernel::KernelOpInterface>())) {
+    for (exec::ProgramOp program : llvm::make_early_inc_range(getOperation().getOps<exec::ProgramOp>())) {
+      for (auto op : llvm::make_early_inc_range(program.getBody().getOps<kernel::KernelOpInterface>())) {
         launch(op, kernelFor(op, program, symbols));
       }
     }
@@ -52,8 +50,7 @@ class OutlineKernels : public impl::OutlineKernelsPassBase<OutlineKernels> {
 
   /// The symbol that holds `op`'s like, made if there is none; symbols stand before the program
   /// that uses them.
-  exec::KernelOp kernelFor(kernel::KernelOpInterface op, exec::ProgramOp program,
-                           SymbolTable &symbols) {
+  exec::KernelOp kernelFor(kernel::KernelOpInterface op, exec::ProgramOp program, SymbolTable &symbols) {
     exec::KernelOp &symbol = byIdentity[identityOf(op)];
     if (symbol) {
       return symbol;
@@ -82,8 +79,7 @@ class OutlineKernels : public impl::OutlineKernelsPassBase<OutlineKernels> {
     ++launches;
     OpBuilder builder(op);
     Value blockRows = op.getBlockRows();
-    exec::ExtentAttr rows =
-        blockRows ? exec::rowsOf(blockRows) : exec::ExtentAttr::get(&getContext(), 1);
+    exec::ExtentAttr rows = blockRows ? exec::rowsOf(blockRows) : exec::ExtentAttr::get(&getContext(), 1);
     exec::LaunchOp::create(builder, op.getLoc(), symbol.getSymName(), op->getOperands(),
                            static_cast<uint64_t>(op.getOuterBlocks()), rows, uint64_t(1));
     op->erase();

@@ -116,10 +116,8 @@ class PlanArena : public impl::PlanArenaPassBase<PlanArena> {
       buffer.alloc.setSlot(slot - arena.begin());
     }
     Builder builder(&getContext());
-    program.setArenaAttr(
-        builder.getArrayAttr(llvm::map_to_vector(arena, [&](const Slot &slot) -> Attribute {
-          return builder.getArrayAttr(slot.sizes.getArrayRef());
-        })));
+    program.setArenaAttr(builder.getArrayAttr(llvm::map_to_vector(
+        arena, [&](const Slot &slot) -> Attribute { return builder.getArrayAttr(slot.sizes.getArrayRef()); })));
     buffers += order.size();
     slots += arena.size();
   }

@@ -34,15 +34,13 @@ OwningOpRef<ModuleOp> randomProgram(MLIRContext *context, unsigned seed, unsigne
   OpBuilder builder(context);
   Location loc = builder.getUnknownLoc();
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
-  module->getOperation()->setAttr("exec.limits",
-                                  builder.getDenseI64ArrayAttr({1024, maxSequences, maxTokens}));
+  module->getOperation()->setAttr("exec.limits", builder.getDenseI64ArrayAttr({1024, maxSequences, maxTokens}));
   builder.setInsertionPointToEnd(module->getBody());
   auto program = exec::ProgramOp::create(builder, loc, "forward", ArrayAttr());
   builder.setInsertionPointToEnd(&program.getBody().emplaceBlock());
-  exec::ExtentAttr rows[] = {exec::ExtentAttr::get(context, exec::Dim::Tokens),
-                             exec::ExtentAttr::get(context, exec::Dim::Sequences),
-                             exec::ExtentAttr::get(context, exec::Dim::LogitRows),
-                             exec::ExtentAttr::get(context, 5, {2, 3})};
+  exec::ExtentAttr rows[] = {
+      exec::ExtentAttr::get(context, exec::Dim::Tokens), exec::ExtentAttr::get(context, exec::Dim::Sequences),
+      exec::ExtentAttr::get(context, exec::Dim::LogitRows), exec::ExtentAttr::get(context, 5, {2, 3})};
   SmallVector<Value> buffers;
   auto alloc = [&](exec::ExtentAttr extent, int64_t width) {
     auto type = MemRefType::get({ShapedType::kDynamic, width}, builder.getF32Type());
@@ -60,8 +58,7 @@ OwningOpRef<ModuleOp> randomProgram(MLIRContext *context, unsigned seed, unsigne
       int64_t width = cast<MemRefType>(read.getType()).getDimSize(1);
       read = exec::ViewOp::create(builder, loc, read, width / 2, width / 2);
     }
-    Value write =
-        below(3) == 0 ? buffers[below(buffers.size())] : alloc(rows[below(4)], 2 + 2 * below(40));
+    Value write = below(3) == 0 ? buffers[below(buffers.size())] : alloc(rows[below(4)], 2 + 2 * below(40));
     kernel::EmbedOp::create(builder, loc, tokens, read, write);
   }
   Value logits = alloc(rows[2], 8);
@@ -110,8 +107,7 @@ TEST_P(PlanArenaTest, NothingIsOverwrittenWhileItIsRead) {
         EXPECT_EQ(contents[*input.getSlot()], input) << "seed " << GetParam();
       }
       // Within one kernel, different buffers are different memory.
-      EXPECT_TRUE(!output || input == output || *input.getSlot() != *output.getSlot())
-          << "seed " << GetParam();
+      EXPECT_TRUE(!output || input == output || *input.getSlot() != *output.getSlot()) << "seed " << GetParam();
     }
     if (output) {
       contents[*output.getSlot()] = output;
@@ -141,9 +137,8 @@ TEST_P(PlanArenaTest, IsNearTheBound) {
   for (exec::AllocOp alloc : program.getBody().getOps<exec::AllocOp>()) {
     unsigned begin = ~0u, end = 0;
     for (auto &[op, at] : position) {
-      if (!isa<exec::ViewOp>(op) && llvm::any_of(op->getOperands(), [&](Value operand) {
-            return allocOf(operand) == alloc;
-          })) {
+      if (!isa<exec::ViewOp>(op) &&
+          llvm::any_of(op->getOperands(), [&](Value operand) { return allocOf(operand) == alloc; })) {
         begin = std::min(begin, at);
         end = std::max(end, at);
       }

@@ -1,0 +1,405 @@
+// From a model's folder to one file: import, the pipeline, native code, the artifact. What the user sees of it is here,
+// too: what takes so long, what went wrong, what was made.
+#include "compiler/Driver/Compile.h"
+#include "codegen/Artifact/OutputFile.h"
+#include "codegen/Artifact/Write.h"
+#include "codegen/Cpu/Emit.h"
+#include "compiler/Driver/Diagnostics.h"
+#include "compiler/Driver/ModelInput.h"
+#include "compiler/Driver/Pipeline.h"
+#include "compiler/Driver/Progress.h"
+#include "compiler/Driver/Register.h"
+#include "dialects/Exec/Exec.h"
+#include "frontends/HuggingFace/Import.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <unistd.h>
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+/// Contexts beyond this need much memory for the cache; who wants one says so.
+constexpr int64_t defaultMaxContext = 4096;
+
+enum ExitStatus {
+  Done = 0,
+  Usage = 2,
+  BadData = 65,
+  MissingInput = 66,
+  Unsupported = 69,
+  Internal = 70,
+  CannotCreate = 73,
+  CannotWrite = 74
+};
+
+void stopOnSignal(int signal) {
+  removeUnfinishedOutputs();
+  constexpr char message[] = "\ninterrupted; nothing was written\n";
+  ssize_t ignored = ::write(STDERR_FILENO, message, sizeof(message) - 1);
+  static_cast<void>(ignored);
+  ::_exit(128 + signal);
+}
+
+void handleSignals() {
+  struct sigaction action = {};
+  action.sa_handler = stopOnSignal;
+  for (int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    struct sigaction old;
+    // What the shell had us ignore (nohup) stays ignored.
+    if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN) {
+      ::sigaction(signal, &action, nullptr);
+    }
+  }
+  // A limit on the size of files is an error like a full disk, not a reason to die half way.
+  ::signal(SIGXFSZ, SIG_IGN);
+}
+
+/// A pass that stands where a phase ends.
+class PhaseEnd : public PassWrapper<PhaseEnd, OperationPass<ModuleOp>> {
+public:
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(PhaseEnd)
+  explicit PhaseEnd(std::function<bool(ModuleOp)> action) : action(std::move(action)) {}
+  StringRef getName() const override { return "end-of-phase"; }
+  void runOnOperation() override {
+    if (!action(getOperation())) {
+      signalPassFailure();
+    }
+    markAllAnalysesPreserved();
+  }
+
+private:
+  std::function<bool(ModuleOp)> action;
+};
+
+/// The module as text that elah-opt reads again, with the model's own names as locations.
+std::string textOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, OpPrintingFlags().enableDebugInfo(/*enable=*/true, /*prettyForm=*/false));
+  stream << "\n";
+  return text;
+}
+
+class Compilation {
+public:
+  explicit Compilation(const CompileOptions &options)
+      : options(options),
+        context(options.threads > 1 ? MLIRContext::Threading::ENABLED : MLIRContext::Threading::DISABLED) {
+    DialectRegistry registry;
+    registerDialects(registry);
+    context.appendDialectRegistry(registry);
+    context.printOpOnDiagnostic(false);
+    context.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
+      progress.print(formatDiagnostic(diagnostic));
+      return success();
+    });
+  }
+
+  int run() {
+    for (int (Compilation::*step)() : {&Compilation::check, &Compilation::import, &Compilation::transform,
+                                       &Compilation::emit, &Compilation::write}) {
+      if (int status = (this->*step)(); status != Done || isFinished) {
+        return status;
+      }
+    }
+    return Done;
+  }
+
+private:
+  int fail(int status, const Twine &message) {
+    progress.print(("error: " + message).str());
+    return status;
+  }
+
+  /// Reports a failure of the system or of an input. Without an error code of the system it is `otherwise`.
+  int fail(llvm::Error error, int otherwise) {
+    int status = otherwise;
+    std::string message;
+    llvm::handleAllErrors(std::move(error), [&](const llvm::ErrorInfoBase &info) {
+      message += (message.empty() ? "" : "; ") + info.message();
+      std::error_code code = info.convertToErrorCode();
+      for (std::errc reason : {std::errc::no_space_on_device, std::errc::file_too_large, std::errc::io_error,
+                               std::errc::read_only_file_system}) {
+        if (code == reason) {
+          status = CannotWrite;
+        }
+      }
+      for (std::errc reason : {std::errc::permission_denied, std::errc::no_such_file_or_directory,
+                               std::errc::not_a_directory, std::errc::is_a_directory}) {
+        if (code == reason) {
+          status = CannotCreate;
+        }
+      }
+    });
+    return fail(status, message);
+  }
+
+  /// Everything that can be known to be wrong before any work is done.
+  int check() {
+    if (ModelInputProblem problem = checkModelInput(options.model); problem.status != 0) {
+      return fail(problem.status, problem.message);
+    }
+    llvm::Expected<CpuTarget> found = lookupCpuTarget(options.cpu);
+    if (!found) {
+      std::string message;
+      std::error_code code;
+      llvm::handleAllErrors(found.takeError(), [&](const llvm::ErrorInfoBase &info) {
+        message = info.message();
+        code = info.convertToErrorCode();
+      });
+      return fail(code == std::errc::not_supported ? Unsupported : Usage, message);
+    }
+    target = *found;
+    if (options.maxPrefill < options.maxBatch) {
+      return fail(Usage, llvm::formatv("--max-prefill {0} is less than --max-batch {1}: a step must hold one token of "
+                                       "each sequence",
+                                       options.maxPrefill, options.maxBatch));
+    }
+    output = options.output;
+    bool isIr = options.stopAfter < Phase::Object;
+    if (output.empty() && options.stopAfter == Phase::Object && ::isatty(STDOUT_FILENO)) {
+      return fail(Usage, "native code is no text for a terminal; name a file with -o");
+    }
+    if (output.empty() && options.stopAfter == Phase::Artifact) {
+      llvm::SmallString<256> path(options.model);
+      llvm::sys::fs::make_absolute(path);
+      llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+      output = (llvm::sys::path::filename(llvm::StringRef(path).rtrim('/')) + (options.isProgram ? "" : ".elah")).str();
+    }
+    if (!output.empty()) {
+      llvm::StringRef folder = llvm::sys::path::parent_path(output);
+      std::string parent = folder.empty() ? "." : folder.str();
+      if (llvm::sys::fs::is_directory(output)) {
+        return fail(CannotCreate, output + ": is a folder; -o names the file to write");
+      }
+      if (!llvm::sys::fs::is_directory(parent)) {
+        return fail(CannotCreate, output + ": there is no folder " + parent + " to write it to");
+      }
+      if (::access(parent.c_str(), W_OK) != 0) {
+        return fail(CannotCreate, output + ": cannot write to the folder " + parent + ": " + std::strerror(errno));
+      }
+    }
+    if (options.isProgram && !isIr && !llvm::sys::fs::exists(options.runner)) {
+      return fail(CannotCreate, options.runner + ": there is no runner to make a program with; it belongs beside elah");
+    }
+    if (!options.dumpFolder.empty()) {
+      if (std::error_code code = llvm::sys::fs::create_directories(options.dumpFolder)) {
+        return fail(CannotCreate, options.dumpFolder + ": cannot create the folder: " + code.message());
+      }
+    }
+    return Done;
+  }
+
+  int import() {
+    progress.begin("reading " + options.model);
+    ImportOptions importing;
+    importing.nextTokenLayers = options.importsNextTokenLayers ? NextTokenLayers::Import : NextTokenLayers::Skip;
+    module = importHuggingFace(&context, options.model, importing);
+    importSeconds = progress.end();
+    if (!module) {
+      return BadData;
+    }
+    auto modelContext = module->getOperation()->getAttrOfType<IntegerAttr>("r1.max_context");
+    int64_t limit = modelContext ? modelContext.getInt() : defaultMaxContext;
+    maxContext = options.maxContext ? options.maxContext : std::min(limit, defaultMaxContext);
+    if (maxContext > limit) {
+      return fail(Usage, llvm::formatv("--max-context {0} is more than the {1} tokens that the model was made for "
+                                       "(max_position_embeddings)",
+                                       maxContext, limit));
+    }
+    return Done;
+  }
+
+  int transform() {
+    progress.begin("lowering");
+    PassManager passes(&context);
+    PipelineOptions pipeline{options.cpu, maxContext, options.maxBatch, options.maxPrefill, options.precision};
+    int status = Done;
+    buildPipeline(passes, pipeline, [&](Phase phase) {
+      passes.addPass(std::make_unique<PhaseEnd>([this, phase, &status](ModuleOp current) {
+        status = endPhase(phase, current);
+        return status == Done;
+      }));
+      return phase != options.stopAfter;
+    });
+    bool succeeded = mlir::succeeded(passes.run(*module));
+    lowerSeconds = progress.end();
+    isFinished = options.stopAfter <= Phase::Exec;
+    return succeeded || status != Done ? status : Unsupported;
+  }
+
+  /// Writes the phase's IR where it is wanted.
+  int endPhase(Phase phase, ModuleOp current) {
+    if (!options.dumpFolder.empty()) {
+      llvm::SmallString<256> path(options.dumpFolder);
+      llvm::sys::path::append(path, Twine(static_cast<int>(phase) + 1) + "-" + phaseName(phase) + ".mlir");
+      if (llvm::Error error = writeFile(path, textOf(current))) {
+        return fail(std::move(error), CannotWrite);
+      }
+    }
+    return phase == options.stopAfter ? writeResult(textOf(current)) : Done;
+  }
+
+  int emit() {
+    std::vector<CpuKernelRequest> requests;
+    for (exec::KernelOp kernel : module->getOps<exec::KernelOp>()) {
+      requests.push_back({kernel.getSymName().str(), kernel.getKernel()});
+    }
+    progress.begin(llvm::formatv("compiling {0} kernels for {1}", requests.size(), target.name));
+    CpuEmitOptions emitOptions;
+    emitOptions.threads = options.threads;
+    if (!options.dumpFolder.empty()) {
+      llvm::SmallString<256> folder(options.dumpFolder);
+      llvm::sys::path::append(folder, Twine(static_cast<int>(Phase::Object) + 1) + "-" + phaseName(Phase::Object));
+      if (std::error_code code = llvm::sys::fs::create_directories(folder)) {
+        return fail(CannotCreate, folder + ": cannot create the folder: " + code.message());
+      }
+      emitOptions.dumpFolder = folder.str().str();
+    }
+    llvm::Expected<CpuObject> emitted = emitCpuObject(requests, target, &context, emitOptions);
+    emitSeconds = progress.end();
+    if (!emitted) {
+      return fail(emitted.takeError(), Internal);
+    }
+    object = std::move(*emitted);
+    if (options.stopAfter == Phase::Object) {
+      isFinished = true;
+      return writeResult(object.image);
+    }
+    return Done;
+  }
+
+  int write() {
+    ArtifactContents contents;
+    contents.module = *module;
+    contents.object = std::move(object.image);
+    contents.scratchBytes = std::move(object.scratchBytes);
+    contents.target = target;
+    contents.modelFolder = options.model;
+    contents.flags = {{"target", "cpu"},
+                      {"cpu", target.name},
+                      {"max-context", std::to_string(maxContext)},
+                      {"max-batch", std::to_string(options.maxBatch)},
+                      {"max-prefill", std::to_string(options.maxPrefill)},
+                      {"precision", options.precision},
+                      {"weights", options.referencesWeights ? "reference" : "embed"},
+                      {"next-token-layers", options.importsNextTokenLayers ? "import" : "skip"},
+                      {"emit", options.isProgram ? "exe" : "artifact"}};
+    WriteOptions writing;
+    writing.outputPath = output;
+    writing.weights = options.referencesWeights ? WeightMode::Reference : WeightMode::Embed;
+    writing.runnerPath = options.isProgram ? options.runner : "";
+    writing.threads = options.threads;
+    writing.progress = [this](uint64_t done, uint64_t total) { progress.update(done, total); };
+    llvm::SmallString<256> tokenizer(options.model);
+    llvm::sys::path::append(tokenizer, "tokenizer.json");
+    if (!llvm::sys::fs::exists(tokenizer)) {
+      progress.print("warning: " + tokenizer.str().str() + " is not there: the model will take token ids, but no text");
+    }
+    progress.begin("writing " + output);
+    llvm::Error error = writeArtifact(contents, writing);
+    writeSeconds = progress.end();
+    if (error) {
+      return fail(std::move(error), BadData);
+    }
+    summarize();
+    return Done;
+  }
+
+  llvm::Error writeFile(StringRef path, StringRef bytes) {
+    llvm::Expected<OutputFile> file = OutputFile::create(path);
+    if (!file) {
+      return file.takeError();
+    }
+    if (llvm::Error error = file->write(0, llvm::ArrayRef(bytes.data(), bytes.size()))) {
+      return error;
+    }
+    return file->commit();
+  }
+
+  /// The result of --stop-after, to the output or to stdout.
+  int writeResult(StringRef bytes) {
+    if (!output.empty()) {
+      if (llvm::Error error = writeFile(output, bytes)) {
+        return fail(std::move(error), CannotWrite);
+      }
+      return Done;
+    }
+    llvm::outs() << bytes;
+    llvm::outs().flush();
+    if (std::error_code code = llvm::outs().error()) {
+      llvm::outs().clear_error();
+      return fail(CannotWrite, "cannot write to stdout: " + code.message());
+    }
+    return Done;
+  }
+
+  /// What was made, for people; scripts ask `elah inspect --json`.
+  void summarize() {
+    auto integer = [&](StringRef name) {
+      auto attribute = module->getOperation()->getAttrOfType<IntegerAttr>(name);
+      return static_cast<double>(attribute ? attribute.getInt() : 0);
+    };
+    uint64_t weightBytes = 0, size = 0;
+    size_t weights = 0, kernels = 0, launches = 0;
+    for (exec::WeightOp weight : module->getOps<exec::WeightOp>()) {
+      weightBytes += weight.getBytes();
+      ++weights;
+    }
+    for (exec::ProgramOp program : module->getOps<exec::ProgramOp>()) {
+      launches += llvm::range_size(program.getBody().getOps<exec::LaunchOp>());
+    }
+    kernels = llvm::range_size(module->getOps<exec::KernelOp>());
+    llvm::sys::fs::file_size(output, size);
+    double parameters = integer("r1.parameters");
+    std::string count = parameters >= 1e9 ? llvm::formatv("{0:f2} billion", parameters / 1e9).str()
+                                          : llvm::formatv("{0:f2} million", parameters / 1e6).str();
+    auto architecture = module->getOperation()->getAttrOfType<StringAttr>("r1.architecture");
+    double seconds = importSeconds + lowerSeconds + emitSeconds + writeSeconds;
+    progress.print(llvm::formatv("{0}: {1} for {2}\n"
+                                 "  model    {3}, {4} parameters\n"
+                                 "  weights  {5} in {6} packed tensors{7}\n"
+                                 "  program  {8} launches of {9} kernels\n"
+                                 "  limits   context {10}, {11} sequences and {12} tokens a step\n"
+                                 "  time     {13:f1} s: {14:f1} reading, {15:f1} lowering, {16:f1} kernels, {17:f1} "
+                                 "writing",
+                                 output, formatBytes(size), target.name + target.features, architecture ? architecture.getValue() : "",
+                                 count, formatBytes(weightBytes), weights,
+                                 options.referencesWeights ? ", left in the model's folder" : "", launches, kernels,
+                                 maxContext, options.maxBatch, options.maxPrefill, seconds, importSeconds, lowerSeconds,
+                                 emitSeconds, writeSeconds)
+                       .str());
+  }
+
+  const CompileOptions &options;
+  Progress progress; // Before the context, whose diagnostics it prints.
+  MLIRContext context;
+  CpuTarget target;
+  std::string output;
+  OwningOpRef<ModuleOp> module;
+  CpuObject object;
+  int64_t maxContext = 0;
+  bool isFinished = false;
+  double importSeconds = 0, lowerSeconds = 0, emitSeconds = 0, writeSeconds = 0;
+};
+
+} // namespace
+
+int compileModel(const CompileOptions &options) {
+  handleSignals();
+  return Compilation(options).run();
+}
+
+} // namespace elah

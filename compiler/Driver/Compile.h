@@ -1,0 +1,37 @@
+// The compiler as one function. No MLIR in here: the command line in front of it is built with exceptions, and MLIR is
+// not.
+#ifndef COMPILER_DRIVER_COMPILE_H
+#define COMPILER_DRIVER_COMPILE_H
+
+#include "compiler/Driver/Phase.h"
+#include <cstdint>
+#include <string>
+
+namespace elah {
+
+struct CompileOptions {
+  std::string model;  ///< The model's folder.
+  std::string output; ///< Empty: named after the model's folder; for an earlier phase, stdout.
+  std::string cpu = "host";
+  int64_t maxContext = 0;         ///< Tokens of one sequence; 0: the model's own limit, but no more than 4,096.
+  int64_t maxBatch = 8;           ///< Sequences in one step.
+  int64_t maxPrefill = 512;       ///< Tokens in one step.
+  bool referencesWeights = false; ///< Leave the weights in the original shards.
+  bool isProgram = false;         ///< Put a runner before the artifact.
+  std::string runner;             ///< The path of elah-run, for a program.
+  Phase stopAfter = Phase::Artifact;
+  std::string dumpFolder; ///< If not empty: the IR of each phase lands there.
+  std::string precision = "auto";
+  bool importsNextTokenLayers = false;
+  unsigned threads = 1;
+};
+
+/// Compiles a model. Says on stderr what went wrong, or what was made. Returns an exit status: 0 done, 2 an option
+/// makes no sense for this model, 65 the model's files break a rule, 66 they are not there, 69 this compiler or machine
+/// cannot do it, 70 a fault of the compiler, 73 the output cannot be created, 74 it cannot be written. On SIGINT and
+/// SIGTERM the process ends with 130 and 143, and an older output stays as it was.
+int compileModel(const CompileOptions &options);
+
+} // namespace elah
+
+#endif

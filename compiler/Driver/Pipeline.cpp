@@ -1,0 +1,75 @@
+// The compiler's table of contents. A model arrives as r1 (frontends/HuggingFace) and leaves as an exec module, which
+// codegen/Cpu turns into native code and codegen/Artifact into a file (Compile.cpp). Each line is one pass: why it
+// stands there, and what is true after it.
+#include "compiler/Driver/Pipeline.h"
+#include "compiler/Conversion/Passes.h"
+#include "compiler/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace elah {
+
+void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::function_ref<bool(Phase)> phaseEnds) {
+  // An importer writes what the model's files say, one operation after the other. True from the start: every weight is
+  // bound to its bytes, and its shape and type are those that config.json promises.
+  if (!phaseEnds(Phase::Import)) {
+    return;
+  }
+
+  // Layers name the same tensors and tables again and again: one of each is enough. After it, a value has one
+  // definition, so that the conversion sees which products share an input.
+  passes.addPass(createCSEPass());
+  // Folds what needs no kernel, and drops what nobody uses. After it, every operation is work that a step must do.
+  passes.addPass(createCanonicalizerPass());
+  if (!phaseEnds(Phase::R1)) {
+    return;
+  }
+
+  // Decides kernels, precision, buffers and weight layouts together, since each depends on the others: a packed weight
+  // is laid out for the kernel that reads it. After it there is one exec.program of kernel operations, for any batch
+  // within the limits, and tensors are gone.
+  ConvertR1ToExecOptions conversion;
+  conversion.cpu = options.cpu;
+  conversion.maxContext = options.maxContext;
+  conversion.maxSequences = options.maxSequences;
+  conversion.maxTokens = options.maxTokens;
+  conversion.precision = options.precision;
+  passes.addPass(createConvertR1ToExec(conversion));
+  if (!phaseEnds(Phase::Kernel)) {
+    return;
+  }
+
+  // Kernels are compiled once for all layers. After it the program is launches only, and each exec.kernel is different.
+  passes.addPass(createOutlineKernelsPass());
+  // Last, when nothing moves any more and lives are known. After it every buffer has its slot, and the module is what
+  // the artifact stores, one to one.
+  passes.addPass(createPlanArenaPass());
+  phaseEnds(Phase::Exec);
+}
+
+namespace {
+
+struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
+  Option<std::string> cpu{*this, "cpu", llvm::cl::desc("The processor to compile for"), llvm::cl::init("host")};
+  Option<int64_t> maxContext{*this, "max-context", llvm::cl::desc("Tokens of one sequence; 0: the model's own limit"),
+                             llvm::cl::init(0)};
+  Option<int64_t> maxSequences{*this, "max-sequences", llvm::cl::desc("Sequences in one step"), llvm::cl::init(8)};
+  Option<int64_t> maxTokens{*this, "max-tokens", llvm::cl::desc("Tokens in one step"), llvm::cl::init(512)};
+  Option<std::string> precision{*this, "precision", llvm::cl::desc("auto or f32"), llvm::cl::init("auto")};
+};
+
+} // namespace
+
+void registerPipeline() {
+  PassPipelineRegistration<PipelineCommandLine>(
+      "elah-pipeline", "All passes from an imported r1 module to a finished exec module, as elah compile runs them",
+      [](OpPassManager &passes, const PipelineCommandLine &line) {
+        PipelineOptions options{line.cpu, line.maxContext, line.maxSequences, line.maxTokens, line.precision};
+        buildPipeline(passes, options, [](Phase) { return true; });
+      });
+}
+
+} // namespace elah

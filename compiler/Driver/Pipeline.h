@@ -1,0 +1,33 @@
+#ifndef COMPILER_DRIVER_PIPELINE_H
+#define COMPILER_DRIVER_PIPELINE_H
+
+#include "compiler/Driver/Phase.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include <cstdint>
+#include <string>
+
+namespace mlir {
+class OpPassManager;
+} // namespace mlir
+
+namespace elah {
+
+struct PipelineOptions {
+  std::string cpu = "host";
+  int64_t maxContext = 0; ///< Tokens of a sequence; 0: what the model was made for.
+  int64_t maxSequences = 8;
+  int64_t maxTokens = 512; ///< Of a step.
+  std::string precision = "auto";
+};
+
+/// Adds the passes from an imported r1 module to a finished exec module. `phaseEnds` is called where a phase's passes
+/// are all in and may add some of its own; if it returns false, the pipeline ends there.
+void buildPipeline(mlir::OpPassManager &passes, const PipelineOptions &options,
+                   llvm::function_ref<bool(Phase)> phaseEnds);
+
+/// Makes the whole pipeline known to elah-opt as `-elah-pipeline=cpu=... max-context=...`.
+void registerPipeline();
+
+} // namespace elah
+
+#endif

@@ -1,0 +1,91 @@
+// The command line of `elah compile`. CLI11 throws, so this file alone is built with exceptions.
+#include "compiler/tools/compile_command.h"
+#include "compiler/Driver/Compile.h"
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <thread>
+
+int elahCompileCommand(int argc, char **argv) {
+  elah::CompileOptions options;
+  options.threads = std::max(1u, std::thread::hardware_concurrency());
+  std::string target = "cpu", weights = "embed", emit = "artifact", nextTokenLayers = "skip", stopAfter = "artifact";
+
+  CLI::App app("Compiles a model into one file that runs without Python and without this compiler.\n"
+               "Reads only the headers of the checkpoint until the file is written.",
+               argv[0]);
+  app.get_formatter()->column_width(34);
+  app.footer("\nExamples:\n"
+             "  elah compile DeepSeek-R1-Distill-Qwen-1.5B -o r1.elah\n"
+             "      for this machine; then: elah run r1.elah --prompt \"Why is the sky blue?\"\n"
+             "  elah compile DeepSeek-R1-Distill-Qwen-1.5B -o r1.elah --cpu x86-64-v3 --max-context 16384\n"
+             "      for any machine with AVX2, with room for longer conversations\n"
+             "  elah compile DeepSeek-R1-Distill-Qwen-1.5B -o ask-r1 --emit exe\n"
+             "      one program with everything inside; then: ./ask-r1 --prompt \"Why is the sky blue?\"\n"
+             "  elah compile DeepSeek-R1 --weights reference --stop-after exec -o r1.mlir\n"
+             "      the program of launches that R1 becomes, in a minute, without reading a weight");
+  app.add_option("model", options.model, "A Hugging Face model folder: config.json, *.safetensors, tokenizer.json")
+      ->required()
+      ->type_name("FOLDER");
+  app.add_option("-o,--output", options.output, "The file to write (default: the folder's name with .elah)")
+      ->type_name("FILE");
+  app.add_option("--target", target, "What to compile for: cpu")->check(CLI::IsMember({"cpu"}))->type_name("NAME");
+  app.add_option("--cpu", options.cpu,
+                 "The processor: host (this machine's, the default), x86-64-v3, x86-64-v4, sapphirerapids, znver4, "
+                 "aarch64")
+      ->type_name("NAME");
+  app.add_option("--max-context", options.maxContext,
+                 "Tokens of one conversation, prompt and answer (default: the model's own limit, at most 4096)")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+      ->type_name("N");
+  app.add_option("--max-batch", options.maxBatch, "Conversations at the same time (default 8)")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 16))
+      ->type_name("N");
+  app.add_option("--max-prefill", options.maxPrefill,
+                 "Tokens of one step; longer prompts are read in several (default 512)")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->type_name("N");
+  app.add_option(
+         "--precision", options.precision,
+         "auto: products of bf16 and fp8 weights in bf16 where the processor has them (default); f32: all in f32")
+      ->check(CLI::IsMember({"auto", "f32"}))
+      ->type_name("NAME");
+  app.add_option("--weights", weights,
+                 "embed: put the packed weights into the file (default); reference: leave them in the folder")
+      ->check(CLI::IsMember({"embed", "reference"}))
+      ->type_name("NAME");
+  app.add_option("--next-token-layers", nextTokenLayers,
+                 "DeepSeek's multi-token prediction layers: skip (default), or import")
+      ->check(CLI::IsMember({"skip", "import"}))
+      ->type_name("NAME");
+  app.add_option("--emit", emit, "artifact: a file for elah run (default); exe: a program with everything inside")
+      ->check(CLI::IsMember({"artifact", "exe"}))
+      ->type_name("NAME");
+  app.add_option("--threads", options.threads, "Threads that compile (default: all processors)")
+      ->check(CLI::Range(1u, 1024u))
+      ->type_name("N");
+  app.add_option("--stop-after", stopAfter,
+                 "Print what the model is after a phase: import, r1, kernel, exec (IR, to -o or stdout), object")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(elah::phaseNames), std::end(elah::phaseNames))))
+      ->type_name("PHASE");
+  app.add_option("--dump-ir", options.dumpFolder, "Write the IR after each phase and each kernel's code to this folder")
+      ->type_name("FOLDER");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  options.referencesWeights = weights == "reference";
+  options.importsNextTokenLayers = nextTokenLayers == "import";
+  options.isProgram = emit == "exe";
+  for (int phase = 0; elah::phaseNames[phase] != stopAfter; ++phase) {
+    options.stopAfter = static_cast<elah::Phase>(phase + 1);
+  }
+  if (stopAfter == elah::phaseNames[0]) {
+    options.stopAfter = elah::Phase::Import;
+  }
+  std::error_code code;
+  options.runner = (std::filesystem::read_symlink("/proc/self/exe", code).parent_path() / "elah-run").string();
+  return elah::compileModel(options);
+}

@@ -1,0 +1,9 @@
+// elah-lsp-server: our dialects in an editor, over the language server protocol.
+#include "compiler/Driver/Register.h"
+#include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  elah::registerDialects(registry);
+  return mlir::failed(mlir::MlirLspServerMain(argc, argv, registry));
+}
