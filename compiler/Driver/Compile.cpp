@@ -20,6 +20,8 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -123,6 +125,12 @@ private:
     return status;
   }
 
+  /// As diagnostics are printed: what is wrong comes first.
+  int fail(int status, StringRef path, const Twine &message) {
+    progress.print((path + ": error: " + message).str());
+    return status;
+  }
+
   /// Reports a failure of the system or of an input. Without an error code of the system it is `otherwise`.
   int fail(llvm::Error error, int otherwise) {
     int status = otherwise;
@@ -143,13 +151,14 @@ private:
         }
       }
     });
-    return fail(status, message);
+    auto [path, rest] = StringRef(message).split(": ");
+    return rest.empty() || path.contains(' ') ? fail(status, message) : fail(status, path, rest);
   }
 
   /// Everything that can be known to be wrong before any work is done.
   int check() {
     if (ModelInputProblem problem = checkModelInput(options.model); problem.status != 0) {
-      return fail(problem.status, problem.message);
+      return fail(problem.status, problem.path, problem.message);
     }
     llvm::Expected<CpuTarget> found = lookupCpuTarget(options.cpu);
     if (!found) {
@@ -167,6 +176,12 @@ private:
                                        "each sequence",
                                        options.maxPrefill, options.maxBatch));
     }
+    llvm::Triple host(llvm::sys::getProcessTriple());
+    if (options.isProgram && llvm::Triple(target.triple).getArch() != host.getArch()) {
+      return fail(Unsupported, "--emit exe makes a program with this machine's runner (" + host.getArchName() +
+                                   "); for --cpu " + target.name +
+                                   " write an artifact, and run it there with elah-run");
+    }
     output = options.output;
     bool isIr = options.stopAfter < Phase::Object;
     if (output.empty() && options.stopAfter == Phase::Object && ::isatty(STDOUT_FILENO)) {
@@ -182,21 +197,21 @@ private:
       llvm::StringRef folder = llvm::sys::path::parent_path(output);
       std::string parent = folder.empty() ? "." : folder.str();
       if (llvm::sys::fs::is_directory(output)) {
-        return fail(CannotCreate, output + ": is a folder; -o names the file to write");
+        return fail(CannotCreate, output, "is a folder; -o names the file to write");
       }
       if (!llvm::sys::fs::is_directory(parent)) {
-        return fail(CannotCreate, output + ": there is no folder " + parent + " to write it to");
+        return fail(CannotCreate, output, "there is no folder " + parent + " to write it to");
       }
       if (::access(parent.c_str(), W_OK) != 0) {
-        return fail(CannotCreate, output + ": cannot write to the folder " + parent + ": " + std::strerror(errno));
+        return fail(CannotCreate, output, "cannot write to the folder " + parent + ": " + std::strerror(errno));
       }
     }
     if (options.isProgram && !isIr && !llvm::sys::fs::exists(options.runner)) {
-      return fail(CannotCreate, options.runner + ": there is no runner to make a program with; it belongs beside elah");
+      return fail(CannotCreate, options.runner, "there is no runner to make a program with; it belongs beside elah");
     }
     if (!options.dumpFolder.empty()) {
       if (std::error_code code = llvm::sys::fs::create_directories(options.dumpFolder)) {
-        return fail(CannotCreate, options.dumpFolder + ": cannot create the folder: " + code.message());
+        return fail(CannotCreate, options.dumpFolder, "cannot create the folder: " + code.message());
       }
     }
     return Done;
@@ -264,7 +279,7 @@ private:
       llvm::SmallString<256> folder(options.dumpFolder);
       llvm::sys::path::append(folder, Twine(static_cast<int>(Phase::Object) + 1) + "-" + phaseName(Phase::Object));
       if (std::error_code code = llvm::sys::fs::create_directories(folder)) {
-        return fail(CannotCreate, folder + ": cannot create the folder: " + code.message());
+        return fail(CannotCreate, folder, "cannot create the folder: " + code.message());
       }
       emitOptions.dumpFolder = folder.str().str();
     }
@@ -341,7 +356,7 @@ private:
     llvm::outs().flush();
     if (std::error_code code = llvm::outs().error()) {
       llvm::outs().clear_error();
-      return fail(CannotWrite, "cannot write to stdout: " + code.message());
+      return fail(CannotWrite, "stdout", "cannot write: " + code.message());
     }
     return Done;
   }
@@ -375,8 +390,8 @@ private:
                                  "  limits   context {10}, {11} sequences and {12} tokens a step\n"
                                  "  time     {13:f1} s: {14:f1} reading, {15:f1} lowering, {16:f1} kernels, {17:f1} "
                                  "writing",
-                                 output, formatBytes(size), target.name + target.features, architecture ? architecture.getValue() : "",
-                                 count, formatBytes(weightBytes), weights,
+                                 output, formatBytes(size), target.name + target.features,
+                                 architecture ? architecture.getValue() : "", count, formatBytes(weightBytes), weights,
                                  options.referencesWeights ? ", left in the model's folder" : "", launches, kernels,
                                  maxContext, options.maxBatch, options.maxPrefill, seconds, importSeconds, lowerSeconds,
                                  emitSeconds, writeSeconds)

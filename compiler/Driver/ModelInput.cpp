@@ -53,9 +53,9 @@ ModelInputProblem checkModelInput(llvm::StringRef path) {
   llvm::sys::fs::file_status status;
   if (std::error_code code = llvm::sys::fs::status(path, status)) {
     if (code != std::errc::no_such_file_or_directory) {
-      return {66, (path + ": cannot open: " + code.message()).str()};
+      return {66, path.str(), "cannot open: " + code.message()};
     }
-    std::string message = (path + ": there is no such folder").str();
+    std::string message = "there is no such folder";
     // "owner/name" is how the Hub names a model.
     bool looksLikeHubName = path.count('/') == 1 && !path.starts_with(".") && !path.starts_with("/") &&
                             !path.ends_with("/") && !llvm::sys::fs::exists(llvm::sys::path::parent_path(path));
@@ -64,7 +64,7 @@ ModelInputProblem checkModelInput(llvm::StringRef path) {
                  "download " +
                  path.str() + " --local-dir " + llvm::sys::path::filename(path).str() + "`";
     }
-    return {66, message};
+    return {66, path.str(), message};
   }
   if (!llvm::sys::fs::is_directory(status)) {
     return describeFile(path);
@@ -81,7 +81,7 @@ ModelInputProblem checkModelInput(llvm::StringRef path) {
         return problem;
       }
     }
-    return {66, (path + ": there is no config.json in this folder, " + expected).str()};
+    return {66, path.str(), ("there is no config.json in this folder, " + expected).str()};
   }
   return {};
 }

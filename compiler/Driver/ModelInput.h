@@ -9,6 +9,7 @@ namespace elah {
 /// What stands in the way of importing a model from `path`.
 struct ModelInputProblem {
   int status = 0; ///< An exit status; 0 if it is a folder with a config.json.
+  std::string path;
   std::string message;
 };
 

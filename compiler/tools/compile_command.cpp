@@ -1,11 +1,71 @@
 // The command line of `elah compile`. CLI11 throws, so this file alone is built with exceptions.
 #include "compiler/tools/compile_command.h"
 #include "compiler/Driver/Compile.h"
+#include "llvm/ADT/StringRef.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
 #include <thread>
+
+namespace {
+
+/// One of some words, or an error that says what was found and what was expected.
+CLI::Validator oneOf(std::vector<std::string> words) {
+  return CLI::Validator(
+      [words](std::string &word) {
+        std::string expected;
+        for (size_t i = 0; i < words.size(); ++i) {
+          if (words[i] == word) {
+            return std::string();
+          }
+          expected += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+        }
+        return "expected " + expected + ", found '" + word + "'";
+      },
+      "");
+}
+
+CLI::Validator between(int64_t least, int64_t most) {
+  return CLI::Validator(
+      [=](std::string &text) {
+        int64_t value = 0;
+        bool isGood = CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
+        return isGood ? std::string()
+                      : "expected a number from " + std::to_string(least) + " to " + std::to_string(most) +
+                            ", found '" + text + "'";
+      },
+      "");
+}
+
+/// What is wrong with a command line, in one line.
+std::string describe(const CLI::App *app, const CLI::Error &error) {
+  std::string message = error.what();
+  if (dynamic_cast<const CLI::ExtrasError *>(&error)) {
+    for (const std::string &extra : app->remaining()) {
+      if (!llvm::StringRef(extra).starts_with("-")) {
+        message = "expected one model folder, found '" + extra + "', too";
+        continue;
+      }
+      message = "unknown option '" + extra + "'";
+      unsigned best = 4;
+      std::string nearest;
+      for (const CLI::Option *option : app->get_options()) {
+        std::string name = "--" + (option->get_lnames().empty() ? "" : option->get_lnames().front());
+        unsigned distance = llvm::StringRef(extra).edit_distance(name, /*AllowReplacements=*/true, best);
+        if (distance < best) {
+          best = distance;
+          nearest = name;
+        }
+      }
+      message += nearest.empty() ? "" : "; did you mean " + nearest + "?";
+      break;
+    }
+  }
+  return "error: " + message + "\nsee `elah compile --help`\n";
+}
+
+} // namespace
 
 int elahCompileCommand(int argc, char **argv) {
   elah::CompileOptions options;
@@ -15,6 +75,7 @@ int elahCompileCommand(int argc, char **argv) {
   CLI::App app("Compiles a model into one file that runs without Python and without this compiler.\n"
                "Reads only the headers of the checkpoint until the file is written.",
                argv[0]);
+  app.failure_message(describe);
   app.get_formatter()->column_width(34);
   app.footer("\nExamples:\n"
              "  elah compile DeepSeek-R1-Distill-Qwen-1.5B -o r1.elah\n"
@@ -30,44 +91,44 @@ int elahCompileCommand(int argc, char **argv) {
       ->type_name("FOLDER");
   app.add_option("-o,--output", options.output, "The file to write (default: the folder's name with .elah)")
       ->type_name("FILE");
-  app.add_option("--target", target, "What to compile for: cpu")->check(CLI::IsMember({"cpu"}))->type_name("NAME");
+  app.add_option("--target", target, "What to compile for: cpu")->check(oneOf({"cpu"}))->type_name("NAME");
   app.add_option("--cpu", options.cpu,
                  "The processor: host (this machine's, the default), x86-64-v3, x86-64-v4, sapphirerapids, znver4, "
                  "aarch64")
       ->type_name("NAME");
   app.add_option("--max-context", options.maxContext,
                  "Tokens of one conversation, prompt and answer (default: the model's own limit, at most 4096)")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 24))
+      ->check(between(1, 1 << 24))
       ->type_name("N");
   app.add_option("--max-batch", options.maxBatch, "Conversations at the same time (default 8)")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 16))
+      ->check(between(1, 1 << 16))
       ->type_name("N");
   app.add_option("--max-prefill", options.maxPrefill,
                  "Tokens of one step; longer prompts are read in several (default 512)")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->check(between(1, 1 << 20))
       ->type_name("N");
   app.add_option(
          "--precision", options.precision,
          "auto: products of bf16 and fp8 weights in bf16 where the processor has them (default); f32: all in f32")
-      ->check(CLI::IsMember({"auto", "f32"}))
+      ->check(oneOf({"auto", "f32"}))
       ->type_name("NAME");
   app.add_option("--weights", weights,
                  "embed: put the packed weights into the file (default); reference: leave them in the folder")
-      ->check(CLI::IsMember({"embed", "reference"}))
+      ->check(oneOf({"embed", "reference"}))
       ->type_name("NAME");
   app.add_option("--next-token-layers", nextTokenLayers,
                  "DeepSeek's multi-token prediction layers: skip (default), or import")
-      ->check(CLI::IsMember({"skip", "import"}))
+      ->check(oneOf({"skip", "import"}))
       ->type_name("NAME");
   app.add_option("--emit", emit, "artifact: a file for elah run (default); exe: a program with everything inside")
-      ->check(CLI::IsMember({"artifact", "exe"}))
+      ->check(oneOf({"artifact", "exe"}))
       ->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads that compile (default: all processors)")
-      ->check(CLI::Range(1u, 1024u))
+      ->check(between(1, 1024))
       ->type_name("N");
   app.add_option("--stop-after", stopAfter,
                  "Print what the model is after a phase: import, r1, kernel, exec (IR, to -o or stdout), object")
-      ->check(CLI::IsMember(std::vector<std::string>(std::begin(elah::phaseNames), std::end(elah::phaseNames))))
+      ->check(oneOf({std::begin(elah::phaseNames), std::end(elah::phaseNames)}))
       ->type_name("PHASE");
   app.add_option("--dump-ir", options.dumpFolder, "Write the IR after each phase and each kernel's code to this folder")
       ->type_name("FOLDER");

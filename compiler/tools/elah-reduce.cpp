@@ -1,5 +1,6 @@
 // elah-reduce: makes IR that shows a fault smaller, while a script of yours says that it still shows it.
 #include "compiler/Driver/Register.h"
+#include "mlir/IR/DialectRegistry.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
 
@@ -8,5 +9,5 @@ int main(int argc, char **argv) {
   elah::registerDialects(registry);
   elah::registerPasses();
   mlir::MLIRContext context(registry);
-  return mlir::failed(mlir::mlirReduceMain(argc, argv, context));
+  return llvm::failed(mlir::mlirReduceMain(argc, argv, context));
 }

@@ -26,25 +26,28 @@ expect() {
     failures=$((failures + 1))
   fi
 }
-# leaves <command>: expects nothing but the model in the folder it ran in.
 fail() {
   echo "FAILED: $*"
   failures=$((failures + 1))
 }
 
 elah=$bin/elah
+foreign=aarch64
+[ "$(uname -m)" = x86_64 ] || foreign=x86-64-v3
 # The verbs.
 expect 2 "usage: elah VERB" "$elah"
 expect 2 "unknown verb 'complie': expected compile, run, inspect, tokenize, verify or bench; did you mean compile?" "$elah" complie
 expect 2 "elah compile model" "$elah" model
-expect 2 "--wieghts" "$elah" compile model --wieghts embed
+expect 2 "unknown option '--wieghts'; did you mean --weights?" "$elah" compile model --wieghts embed
+expect 2 "expected one model folder, found 'model2', too" "$elah" compile model model2
 expect 2 "model is required" "$elah" compile
-expect 2 "--target" "$elah" compile model --target h100
+expect 2 "--target: expected cpu, found 'h100'" "$elah" compile model --target h100
 expect 2 "unknown CPU 'pentium': expected one of host, aarch64" "$elah" compile model --cpu pentium
-expect 2 "--max-context" "$elah" compile model --max-context 0
+expect 2 "--max-context: expected a number from 1 to 16777216, found '0'" "$elah" compile model --max-context 0
+expect 2 "--threads: expected a number from 1 to 1024, found 'many'" "$elah" compile model --threads many
 expect 2 "--max-context 4096 is more than the 512 tokens" "$elah" compile model --max-context 4096
 expect 2 "--max-prefill 4 is less than --max-batch 8" "$elah" compile model --max-prefill 4
-expect 2 "--stop-after" "$elah" compile model --stop-after parse
+expect 2 "--stop-after: expected import, r1, kernel, exec, object or artifact, found 'parse'" "$elah" compile model --stop-after parse
 
 # The model.
 expect 66 "there is no such folder" "$elah" compile nowhere
@@ -69,10 +72,11 @@ rm broken/model.safetensors
 expect 65 "model.safetensors" "$elah" compile broken
 
 # The output.
+expect 69 "--emit exe makes a program with this machine's runner" "$elah" compile model --emit exe --cpu "$foreign"
 expect 73 "there is no folder nowhere" "$elah" compile model -o nowhere/out.elah
 expect 73 "is a folder" "$elah" compile model -o empty
 expect 73 "cannot create the folder" "$elah" compile model --dump-ir some.gguf/dump --stop-after import
-expect 74 "cannot write to stdout: No space left on device" bash -c "'$elah' compile model --stop-after r1 >/dev/full"
+expect 74 "stdout: error: cannot write: No space left on device" bash -c "'$elah' compile model --stop-after r1 >/dev/full"
 
 # An older output stays as it was, and nothing is left beside it.
 mkdir out
@@ -84,12 +88,12 @@ unchanged() {
   left=$(find "$1" -mindepth 1 -not -name model.elah)
   [ -z "$left" ] || fail "$2: left behind: $left"
 }
-expect 74 "out/model.elah: cannot" bash -c "ulimit -f 512; exec '$elah' compile model -o out/model.elah"
+expect 74 "out/model.elah: error: cannot" bash -c "ulimit -f 512; exec '$elah' compile model -o out/model.elah"
 unchanged out "a limit on file sizes"
 mkdir disk
 if mount -t tmpfs -o size=4m tmpfs disk 2>/dev/null; then
   cp whole.elah disk/model.elah
-  expect 74 "disk/model.elah: cannot" "$elah" compile model -o disk/model.elah
+  expect 74 "disk/model.elah: error: cannot" "$elah" compile model -o disk/model.elah
   unchanged disk "a full disk"
   umount disk
 else
@@ -109,7 +113,7 @@ process = subprocess.Popen(sys.argv[3:], stderr=subprocess.DEVNULL,
 time.sleep(float(sys.argv[2]))
 process.send_signal(getattr(signal, "SIG" + sys.argv[1].split(":")[0]))
 code = process.wait()
-sys.exit(code if code >= 0 else 1)
+sys.exit(code if code >= 0 else 128 - code)  # As a shell says it.
 PYTHON
     case $code in
       "${signal#*:}") stopped=$((stopped + 1)) ;;
