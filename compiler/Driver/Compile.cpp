@@ -321,7 +321,7 @@ private:
     llvm::SmallString<256> tokenizer(options.model);
     llvm::sys::path::append(tokenizer, "tokenizer.json");
     if (!llvm::sys::fs::exists(tokenizer)) {
-      progress.print("warning: " + tokenizer.str().str() + " is not there: the model will take token ids, but no text");
+      progress.print(tokenizer.str().str() + ": warning: is not there; the model will take token ids, but no text");
     }
     progress.begin("writing " + output);
     llvm::Error error = writeArtifact(contents, writing);

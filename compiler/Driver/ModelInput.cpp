@@ -14,7 +14,7 @@ namespace {
 constexpr llvm::StringLiteral expected =
     "expected a Hugging Face model folder (config.json, *.safetensors, tokenizer.json)";
 
-ModelInputProblem bad(llvm::StringRef path, const llvm::Twine &message) { return {65, (path + ": " + message).str()}; }
+ModelInputProblem bad(llvm::StringRef path, const llvm::Twine &message) { return {65, path.str(), message.str()}; }
 
 /// What a file that is no folder is, by its first bytes and then by its name.
 ModelInputProblem describeFile(llvm::StringRef path) {

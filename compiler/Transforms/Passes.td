@@ -6,7 +6,7 @@ include "mlir/Pass/PassBase.td"
 def OutlineKernelsPass : Pass<"exec-outline-kernels", "::mlir::ModuleOp"> {
   let summary = "Moves kernel operations into symbols that launches share, so that each kernel is compiled once.";
   let description = [{
-    A model of 61 layers runs some 1,500 launches of some 40 kernels. Two kernel operations share a symbol exactly if
+    DeepSeek-R1 is 1,142 launches of 24 kernels. Two kernel operations share a symbol exactly if
     their attributes, their operands' types and their operands' numbers of rows are equal, since a kernel computes its
     row counts from a step's dimensions. Symbols are named after the family, and products after their shape and format.
 

@@ -33,11 +33,24 @@ function(elah_tablegen td)
     set(out ${CMAKE_MATCH_1})
     string(REPLACE "," ";" flags "${CMAKE_MATCH_2}")
     mlir_tablegen(${out} ${flags} EXTRA_INCLUDES ${PROJECT_SOURCE_DIR} ${MLIR_INCLUDE_DIRS})
+    if(out MATCHES "\\.md$")
+      set_property(GLOBAL APPEND PROPERTY ELAH_DOCS ${CMAKE_CURRENT_BINARY_DIR}/${out})
+    endif()
   endforeach()
   file(RELATIVE_PATH dir ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   string(MAKE_C_IDENTIFIER "${dir}/${td}" id)
   add_custom_target(gen_${id} DEPENDS ${TABLEGEN_OUTPUT})
   add_dependencies(mlir-headers gen_${id})
+endfunction()
+
+# elah_docs(): `ninja docs` puts the pages of dialects and passes into docs/ of the build tree. Comes last.
+function(elah_docs)
+  get_property(pages GLOBAL PROPERTY ELAH_DOCS)
+  add_custom_target(docs
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/docs
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different ${pages} ${PROJECT_BINARY_DIR}/docs
+    DEPENDS ${pages} mlir-headers
+    VERBATIM)
 endfunction()
 
 # elah_library(<name> SRCS <file>... [DEPS <target>...]): a static library of compiler code.

@@ -76,6 +76,27 @@ ls dump/5-object/*.ll >/dev/null || die "no kernel was dumped"
 readelf -h object.so | grep -q "DYN" || die "the object is a shared object"
 [ "$(readelf -d object.so | grep -c NEEDED)" -eq 0 ] || die "the object depends on nothing"
 
+say "on a terminal progress is one line that goes away"
+python3 - "$bin/elah" compile bf16 -o terminal.elah <<'PYTHON' || die "progress on a terminal"
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+process = subprocess.Popen(sys.argv[1:], stderr=slave)
+os.close(slave)
+shown = b""
+while True:
+    try:
+        data = os.read(master, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    shown += data
+assert process.wait() == 0
+assert b"\r\033[Kcompiling " in shown, shown
+left = shown.split(b"\r\033[K")[-1]
+assert left.startswith(b"terminal.elah: "), left
+PYTHON
+
 say "for other processors"
 for cpu in x86-64-v3 x86-64-v4 aarch64; do
   "$bin/elah" compile bf16 -o $cpu.elah --cpu $cpu 2>/dev/null || die "--cpu $cpu"
