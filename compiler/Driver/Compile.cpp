@@ -199,6 +199,17 @@ private:
       if (llvm::sys::fs::is_directory(output)) {
         return fail(CannotCreate, output, "is a folder; -o names the file to write");
       }
+      if (llvm::sys::fs::exists(output)) {
+        if (!llvm::sys::fs::is_regular_file(output)) {
+          return fail(CannotCreate, output, "is neither a regular file nor free; -o names the file to write");
+        }
+        bool isThere = false;
+        StringRef extension = llvm::sys::path::extension(output);
+        if ((extension == ".safetensors" || extension == ".json") &&
+            !llvm::sys::fs::equivalent(parent, options.model, isThere) && isThere) {
+          return fail(CannotCreate, output, "is one of the model's own files; -o names the file to write");
+        }
+      }
       if (!llvm::sys::fs::is_directory(parent)) {
         return fail(CannotCreate, output, "there is no folder " + parent + " to write it to");
       }

@@ -92,12 +92,12 @@ int elahCompileCommand(int argc, char **argv) {
   app.add_option("-o,--output", options.output, "The file to write (default: the folder's name with .elah)")
       ->type_name("FILE");
   app.add_option("--target", target, "What to compile for: cpu")->check(oneOf({"cpu"}))->type_name("NAME");
-  app.add_option("--cpu", options.cpu,
-                 "The processor: host (this machine's, the default), x86-64-v3, x86-64-v4, sapphirerapids, znver4, "
-                 "aarch64")
+  app.add_option(
+         "--cpu", options.cpu,
+         "The processor: host (this machine's, the default),\nx86-64-v3, x86-64-v4, sapphirerapids, znver4, aarch64")
       ->type_name("NAME");
   app.add_option("--max-context", options.maxContext,
-                 "Tokens of one conversation, prompt and answer (default: the model's own limit, at most 4096)")
+                 "Tokens of one conversation, prompt and answer\n(default: the model's own limit, at most 4096)")
       ->check(between(1, 1 << 24))
       ->type_name("N");
   app.add_option("--max-batch", options.maxBatch, "Conversations at the same time (default 8)")
@@ -109,28 +109,29 @@ int elahCompileCommand(int argc, char **argv) {
       ->type_name("N");
   app.add_option(
          "--precision", options.precision,
-         "auto: products of bf16 and fp8 weights in bf16 where the processor has them (default); f32: all in f32")
+         "auto: products of bf16 and fp8 weights in bf16 where the processor\nhas them (default); f32: all in f32")
       ->check(oneOf({"auto", "f32"}))
       ->type_name("NAME");
   app.add_option("--weights", weights,
-                 "embed: put the packed weights into the file (default); reference: leave them in the folder")
+                 "embed: put the packed weights into the file (default);\nreference: leave them in the folder")
       ->check(oneOf({"embed", "reference"}))
       ->type_name("NAME");
   app.add_option("--next-token-layers", nextTokenLayers,
                  "DeepSeek's multi-token prediction layers: skip (default), or import")
       ->check(oneOf({"skip", "import"}))
       ->type_name("NAME");
-  app.add_option("--emit", emit, "artifact: a file for elah run (default); exe: a program with everything inside")
+  app.add_option("--emit", emit, "artifact: a file for elah run (default);\nexe: a program with everything inside")
       ->check(oneOf({"artifact", "exe"}))
       ->type_name("NAME");
   app.add_option("--threads", options.threads, "Threads that compile (default: all processors)")
       ->check(between(1, 1024))
       ->type_name("N");
   app.add_option("--stop-after", stopAfter,
-                 "Print what the model is after a phase: import, r1, kernel, exec (IR, to -o or stdout), object")
+                 "Stop there and write what the model is then, to -o or stdout:\nimport, r1, kernel, exec (IR) or "
+                 "object (native code)")
       ->check(oneOf({std::begin(elah::phaseNames), std::end(elah::phaseNames)}))
       ->type_name("PHASE");
-  app.add_option("--dump-ir", options.dumpFolder, "Write the IR after each phase and each kernel's code to this folder")
+  app.add_option("--dump-ir", options.dumpFolder, "Write the IR after each phase and each kernel's code there")
       ->type_name("FOLDER");
   try {
     app.parse(argc, argv);

@@ -54,6 +54,18 @@ say "a self-contained program"
 same one.json three.json "the program's answer"
 ./ask verify | grep -q intact || die "the program verifies itself"
 
+say "weights that stay in the model's folder"
+"$bin/elah" compile bf16 -o reference.elah --weights reference 2>/dev/null
+[ "$(stat -c %s reference.elah)" -lt 1000000 ] || die "the weights are not in the file"
+"$bin/elah" run reference.elah --prompt "What is 347 + 589?" --greedy --max-tokens 12 --json >four.json
+same one.json four.json "the answer with weights from the folder"
+mv bf16 moved
+code=0
+"$bin/elah" run reference.elah --prompt x 2>error || code=$?
+cat error
+[ $code -eq 66 ] && grep -q "bf16/model.safetensors" error || die "a model that has moved: status 66 and the shard, found $code"
+mv moved bf16
+
 say "every phase can be stopped after and read again"
 for phase in import r1 kernel exec; do
   "$bin/elah" compile bf16 --stop-after $phase --dump-ir dump-$phase >$phase.mlir 2>/dev/null || die "--stop-after $phase"

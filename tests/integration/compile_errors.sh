@@ -75,6 +75,8 @@ expect 65 "model.safetensors" "$elah" compile broken
 expect 69 "--emit exe makes a program with this machine's runner" "$elah" compile model --emit exe --cpu "$foreign"
 expect 73 "there is no folder nowhere" "$elah" compile model -o nowhere/out.elah
 expect 73 "is a folder" "$elah" compile model -o empty
+expect 73 "is one of the model's own files" "$elah" compile model -o model/config.json
+expect 73 "is neither a regular file nor free" "$elah" compile model -o /dev/null
 expect 73 "cannot create the folder" "$elah" compile model --dump-ir some.gguf/dump --stop-after import
 expect 74 "stdout: error: cannot write: No space left on device" bash -c "'$elah' compile model --stop-after r1 >/dev/full"
 
