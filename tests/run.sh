@@ -85,5 +85,16 @@ for script in tests/integration/*.sh; do
   fi
 done
 
+# Fuzzing, and the runtime's unit tests under sanitizers: one result a target.
+if ! $quick; then
+  tests/fuzz/run.sh 60 >"$results/fuzz.log" 2>"$results/fuzz.errors" || cat "$results/fuzz.errors"
+  fuzz_results=0
+  while read -r name result _; do
+    fuzz_results=$((fuzz_results + 1))
+    if [ "$result" = passed ]; then record "$name" 1 0; else record "$name" 0 1; fi
+  done <"$results/fuzz.log"
+  [ "$fuzz_results" -gt 0 ] || record fuzz 0 1
+fi
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -38,6 +38,16 @@ int elahBenchCommand(int argc, char **argv) {
   app.add_option("--threads", threads, "Threads to compute with (default: all processors)");
   app.add_option("--repeats", repeats, "Runs, of which the median counts (default 3)")->check(CLI::PositiveNumber);
   app.add_flag("--json", json, "Write JSON");
+  app.footer(
+      std::string(
+          "The limits are measured by turns with the runs: reading memory, and multiply-adds on registers, by as many\n"
+          "threads. Prefill counts against the peak, decode (weight bytes of one token) against reading; with a batch\n"
+          "of a model with experts more is read than counts.\n\n"
+          "JSON: threads, batch, prompt_tokens, generate_tokens; prefill_tokens_per_second,\n"
+          "prefill_flops_per_second, prefill_fraction_of_peak; decode_tokens_per_second (of all sequences),\n"
+          "decode_bytes_per_second, decode_fraction_of_bandwidth; peak (bf16 or f32), peak_flops,\n"
+          "read_bytes_per_second. All are medians.\n\n") +
+      exitStatusHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -54,9 +64,10 @@ int elahBenchCommand(int argc, char **argv) {
   elah_model_info info;
   elah_artifact_info(artifact.get(), &info);
   if (promptTokens + generateTokens > info.max_context || batch > info.max_sequences) {
-    std::fprintf(stderr,
-                 "error: %u + %u tokens of %u sequences: the artifact was compiled for a context of %u and %u sequences\n",
-                 promptTokens, generateTokens, batch, info.max_context, info.max_sequences);
+    std::fprintf(
+        stderr,
+        "error: %u + %u tokens of %u sequences: the artifact was compiled for a context of %u and %u sequences\n",
+        promptTokens, generateTokens, batch, info.max_context, info.max_sequences);
     return 65;
   }
   elah_session_options options = {threads, 0, modelFolder.empty() ? nullptr : modelFolder.c_str()};
@@ -101,10 +112,11 @@ int elahBenchCommand(int argc, char **argv) {
       prefill.push_back(secondsSince(start) / (double(promptTokens) * batch));
     }
     std::vector<elah_chunk> chunks(batch);
+    std::vector<uint32_t> stepTokens(batch);
     for (uint32_t step = 0; step < generateTokens; ++step) {
-      uint32_t token = tokens[step % promptTokens];
-      for (uint32_t i = 0; i < batch; ++i) {
-        chunks[i] = {sequences[i], &token, 1, ELAH_LOGITS_LAST};
+      for (uint32_t i = 0; i < batch; ++i) { // different ones, which experts see
+        stepTokens[i] = tokens[(step + i * 31) % promptTokens];
+        chunks[i] = {sequences[i], &stepTokens[i], 1, ELAH_LOGITS_LAST};
       }
       Clock::time_point stepStart = Clock::now();
       if (elah_code code = elah_session_step(session.get(), chunks.data(), batch, &logits, &rows)) {
@@ -129,13 +141,14 @@ int elahBenchCommand(int argc, char **argv) {
   double readFraction = readLimit > 0 ? read / readLimit : 0;
   const char *kind = info.computes_in_bf16 ? "bf16" : "f32";
   if (json) {
-    std::printf("{\"threads\":%u,\"batch\":%u,\"prompt_tokens\":%u,\"generate_tokens\":%u,"
-                "\"prefill_tokens_per_second\":%.3f,\"prefill_fraction_of_peak\":%.4f,"
-                "\"decode_tokens_per_second\":%.3f,\"decode_fraction_of_bandwidth\":%.4f,"
-                "\"peak\":\"%s\",\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g}\n",
-                threads, batch, promptTokens, generateTokens, prefillRate, computeFraction, decodeRate, readFraction,
-                kind, computeLimit, readLimit);
-    return 0;
+    std::printf(
+        "{\"threads\":%u,\"batch\":%u,\"prompt_tokens\":%u,\"generate_tokens\":%u,"
+        "\"prefill_tokens_per_second\":%.3f,\"prefill_flops_per_second\":%.4g,\"prefill_fraction_of_peak\":%.4f,"
+        "\"decode_tokens_per_second\":%.3f,\"decode_bytes_per_second\":%.4g,\"decode_fraction_of_bandwidth\":%.4f,"
+        "\"peak\":\"%s\",\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g}\n",
+        threads, batch, promptTokens, generateTokens, prefillRate, computed, computeFraction, decodeRate, read,
+        readFraction, kind, computeLimit, readLimit);
+    return finishOutput(0);
   }
   std::printf("machine, %u threads   read %.1f GB/s, %s peak %.0f GFLOP/s\n", threads, readLimit / 1e9, kind,
               computeLimit / 1e9);
@@ -143,5 +156,5 @@ int elahBenchCommand(int argc, char **argv) {
               computed / 1e9, 100 * computeFraction);
   std::printf("decode  %4u tokens   %9.1f tokens/s   %.1f GB/s of weights, %.0f %% of the read bandwidth\n",
               generateTokens, decodeRate, read / 1e9, 100 * readFraction);
-  return 0;
+  return finishOutput(0);
 }

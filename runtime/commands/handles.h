@@ -1,12 +1,10 @@
-// The C API's handles with an end, its failures as exit statuses, and JSON strings: what every verb needs.
+// The C API's handles with an end, and its failures as exit statuses: what every verb needs.
 #ifndef RUNTIME_COMMANDS_HANDLES_H
 #define RUNTIME_COMMANDS_HANDLES_H
 
 #include <cstdio>
 #include <elah/elah.h>
 #include <memory>
-#include <string>
-#include <string_view>
 
 struct CloseHandle {
   void operator()(elah_artifact *artifact) const { elah_artifact_close(artifact); }
@@ -16,6 +14,11 @@ struct CloseHandle {
 };
 
 template <typename T> using Handle = std::unique_ptr<T, CloseHandle>;
+
+/// What a script needs to know at the end of every verb's help.
+inline constexpr char exitStatusHelp[] =
+    "Exit status: 0 ok, 1 failure, 2 usage, 65 bad data or beyond a limit, 66 missing input, 69 not possible on this\n"
+    "machine, 74 I/O, 130 interrupted. Results go to stdout, everything else to stderr.";
 
 inline int exitStatus(elah_code code) {
   switch (code) {
@@ -39,37 +42,19 @@ inline int exitStatus(elah_code code) {
   }
 }
 
+/// `status`, unless what was printed did not get to stdout.
+inline int finishOutput(int status) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+    std::perror("error: cannot write to stdout");
+    return 74;
+  }
+  return status;
+}
+
 /// Prints the last error and gives the exit status for it.
 inline int reportError(elah_code code) {
   std::fprintf(stderr, "error: %s\n", elah_last_error());
   return exitStatus(code);
-}
-
-/// `text` as a JSON string, quotes included. The text must be UTF-8.
-inline std::string jsonString(std::string_view text) {
-  std::string result = "\"";
-  for (char c : text) {
-    char escaped[8];
-    switch (c) {
-    case '"':
-      result += "\\\"";
-      break;
-    case '\\':
-      result += "\\\\";
-      break;
-    case '\n':
-      result += "\\n";
-      break;
-    default:
-      if (static_cast<unsigned char>(c) < 0x20) {
-        std::snprintf(escaped, sizeof(escaped), "\\u%04x", static_cast<unsigned>(c));
-        result += escaped;
-      } else {
-        result += c;
-      }
-    }
-  }
-  return result + "\"";
 }
 
 #endif

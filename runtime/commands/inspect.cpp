@@ -1,6 +1,7 @@
 // `elah inspect`: what an artifact is made of.
 #include "commands/commands.h"
 #include "commands/handles.h"
+#include "commands/signals.h"
 #include <CLI/CLI.hpp>
 #include <cinttypes>
 #define JSON_NOEXCEPTION
@@ -51,11 +52,13 @@ int elahInspectCommand(int argc, char **argv) {
   app.add_option("file", file, "The artifact")->required();
   app.add_flag("--json", json, "Everything, as JSON");
   app.add_flag("--kernels", kernels, "List the kernels, too");
+  app.footer(exitStatusHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  catchSignals();
   elah_artifact *opened;
   if (elah_code code = elah_artifact_open(file.c_str(), &opened)) {
     return reportError(code);
@@ -68,7 +71,7 @@ int elahInspectCommand(int argc, char **argv) {
   Handle<char> owner(text);
   if (json) {
     std::puts(text);
-    return 0;
+    return finishOutput(0);
   }
   nlohmann::ordered_json description = nlohmann::ordered_json::parse(text);
   auto number = [&](const char *key) { return description[key].get<uint64_t>(); };
@@ -97,11 +100,11 @@ int elahInspectCommand(int argc, char **argv) {
   std::printf("program             %" PRIu64 " launches of %zu kernels\n", launches, description["kernels"].size());
   if (kernels) {
     for (const auto &kernel : description["kernels"]) {
-      std::printf("  %4u x %-18s %s\n", kernel["launches"].get<unsigned>(),
-                  kernel["family"].get<std::string>().c_str(), kernel["symbol"].get<std::string>().c_str());
+      std::printf("  %4u x %-18s %s\n", kernel["launches"].get<unsigned>(), kernel["family"].get<std::string>().c_str(),
+                  kernel["symbol"].get<std::string>().c_str());
     }
   }
   std::printf("receipt\n");
   printReceipt(description["receipt"]);
-  return 0;
+  return finishOutput(0);
 }

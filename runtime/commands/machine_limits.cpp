@@ -27,6 +27,7 @@ double timeTogether(unsigned threads, const std::function<void(unsigned)> &work)
   auto wait = [&](unsigned thread) {
     ++ready;
     while (!go) {
+      std::this_thread::yield();
     }
     work(thread);
   };
@@ -34,6 +35,7 @@ double timeTogether(unsigned threads, const std::function<void(unsigned)> &work)
     others.emplace_back(wait, i);
   }
   while (ready + 1 < threads) {
+    std::this_thread::yield();
   }
   Clock::time_point start = Clock::now();
   go = true;
@@ -58,8 +60,8 @@ __attribute__((target("avx2"))) uint64_t readAll(const char *begin, uint64_t siz
   return static_cast<uint64_t>(_mm256_extract_epi64(sum, 0));
 }
 
-// Twelve chains of dependent operations hide the latency of four cycles at two operations a cycle. The bodies are asm so
-// that no compiler finds out that the result is not needed.
+// Twelve chains of dependent operations hide the latency of four cycles at two operations a cycle. The bodies are asm
+// so that no compiler finds out that the result is not needed.
 constexpr int64_t rounds = 2'000'000;
 
 __attribute__((target("avx512f,avx512bf16"))) void bf16Dots() {

@@ -2,9 +2,11 @@
 // thought apart from answer.
 #include "commands/commands.h"
 #include "commands/handles.h"
+#include "commands/json_string.h"
+#include "commands/signals.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -13,11 +15,7 @@
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 struct RunOptions {
   std::string file, modelFolder, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
@@ -33,19 +31,38 @@ struct Answer {
   bool streams, showsThinking, dims;
   std::vector<uint32_t> tokens;
   std::string reasoning, text;
-  bool wasThinking = false;
   double firstToken = 0;
+  bool isShowingThought = false;
+  char lastShown = '\0';
 
+  /// Streams a part. Thought stands apart: dim where it can be, else between its tags.
   void show(std::string_view part, bool thinking) {
-    if (part.empty() || (thinking && !showsThinking)) {
+    if (thinking && !showsThinking) {
       return;
     }
-    if (dims && thinking != wasThinking) {
-      std::fputs(thinking ? "\033[2m" : "\033[0m", stdout);
+    if (thinking != isShowingThought || !lastShown) { // Blank lines at a beginning are the format's, not the answer's.
+      part.remove_prefix(std::min(part.find_first_not_of("\r\n"), part.size()));
     }
-    wasThinking = thinking;
+    if (part.empty()) {
+      return;
+    }
+    if (thinking != isShowingThought) {
+      thinking ? beginThought() : endThought();
+    }
+    lastShown = part.back();
     std::fwrite(part.data(), 1, part.size(), stdout);
     std::fflush(stdout);
+  }
+
+  void beginThought() {
+    isShowingThought = true;
+    std::fputs(dims ? "\033[2m" : "<think>\n", stdout);
+  }
+
+  void endThought() {
+    isShowingThought = false;
+    std::fputs(lastShown == '\n' ? "" : "\n", stdout);
+    std::fputs(dims ? "\033[0m\n" : "</think>\n", stdout);
   }
 };
 
@@ -59,7 +76,7 @@ bool onToken(void *user, uint32_t token, const char *text, size_t size, bool thi
   if (answer.streams) {
     answer.show({text, size}, thinking);
   }
-  return !interrupted;
+  return interruption() == 0;
 }
 
 std::string stripped(const std::string &text) {
@@ -78,8 +95,8 @@ public:
     }
     artifact.reset(openedArtifact);
     elah_artifact_info(artifact.get(), &info);
-    elah_session_options sessionOptions = {
-        options.threads, 0, options.modelFolder.empty() ? nullptr : options.modelFolder.c_str()};
+    elah_session_options sessionOptions = {options.threads, 0,
+                                           options.modelFolder.empty() ? nullptr : options.modelFolder.c_str()};
     elah_session *createdSession;
     if (elah_code code = elah_session_create(artifact.get(), &sessionOptions, &createdSession)) {
       return reportError(code);
@@ -128,7 +145,7 @@ public:
     } else {
       finishShown(answer);
     }
-    return stop == ELAH_STOP_CANCELLED ? 130 : 0;
+    return stop == ELAH_STOP_CANCELLED ? interruption() : 0;
   }
 
   int converse() {
@@ -140,7 +157,7 @@ public:
       }
       std::string line;
       if (!std::getline(std::cin, line)) {
-        return interrupted ? 130 : 0;
+        return interruption();
       }
       if (line.empty()) {
         continue;
@@ -158,9 +175,13 @@ public:
       if (int status = generate(messages, line, answer, stop)) {
         return status;
       }
-      finishShown(answer);
+      if (options.json) {
+        printJson(line, answer, stop);
+      } else {
+        finishShown(answer);
+      }
       if (stop == ELAH_STOP_CANCELLED) {
-        return 130;
+        return interruption();
       }
       history.emplace_back("assistant", stripped(answer.text));
     }
@@ -173,7 +194,7 @@ public:
     for (std::string part; std::getline(list, part, ',');) {
       char *end;
       unsigned long value = std::strtoul(part.c_str(), &end, 10);
-      if (part.empty() || *end != '\0' || value > UINT32_MAX) {
+      if (part.find_first_not_of("0123456789") != std::string::npos || part.empty() || *end || value > UINT32_MAX) {
         std::fprintf(stderr, "error: --tokens: expected numbers with commas between, found '%s'\n", part.c_str());
         return 2;
       }
@@ -202,7 +223,9 @@ public:
     header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
     header += '\n';
     char sizes[2] = {static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-    file.write("\x93NUMPY\x01\x00", 8).write(sizes, 2).write(header.data(), static_cast<std::streamsize>(header.size()));
+    file.write("\x93NUMPY\x01\x00", 8)
+        .write(sizes, 2)
+        .write(header.data(), static_cast<std::streamsize>(header.size()));
     file.write(reinterpret_cast<const char *>(logits.data()), static_cast<std::streamsize>(logits.size() * 4));
     file.flush();
     if (!file) {
@@ -215,7 +238,7 @@ public:
 private:
   Answer makeAnswer() const {
     bool isTerminal = isatty(STDOUT_FILENO);
-    return {!options.json, options.thinking != "no", options.thinking == "dim" && isTerminal, {}, "", "", false, 0};
+    return {!options.json, options.thinking != "no", options.thinking == "dim" && isTerminal, {}, "", ""};
   }
 
   int generate(const std::vector<elah_message> &messages, const std::string &plain, Answer &answer, elah_stop &stop) {
@@ -255,10 +278,11 @@ private:
   }
 
   void finishShown(Answer &answer) {
-    if (answer.dims && answer.wasThinking) {
-      std::fputs("\033[0m", stdout);
+    if (answer.isShowingThought) {
+      answer.endThought();
+    } else if (answer.lastShown && answer.lastShown != '\n') {
+      std::fputs("\n", stdout);
     }
-    std::fputs("\n", stdout);
     std::fflush(stdout);
     if (statistics.generated > 1) {
       std::fprintf(stderr, "[prompt: %zu tokens in %.0f ms; answer: %zu tokens, %.1f tokens/s]\n", statistics.prompt,
@@ -301,58 +325,65 @@ int elahRunCommand(int argc, char **argv) {
   RunOptions options;
   CLI::App app("Asks a model: the answer streams to stdout, thought before it.", argv[0]);
   app.add_option("file", options.file, "The artifact, or a program made with --emit exe")->required();
-  app.add_option("--model-folder", options.modelFolder,
-                 "Of an artifact made with --weights reference: where the model's shards are now");
-  app.add_option("--prompt", options.prompt, "One question");
-  app.add_option("--prompts-file", options.promptsFile, "A file with one question a line");
-  app.add_flag("--chat", options.chat, "A conversation: questions from stdin, line by line");
+  auto *prompt = app.add_option("--prompt", options.prompt, "One question");
+  auto *prompts = app.add_option("--prompts-file", options.promptsFile, "A file with one question a line");
+  auto *chat = app.add_flag("--chat", options.chat, "A conversation: questions from stdin, line by line");
   app.add_option("--system", options.system, "The system prompt");
-  app.add_flag("--raw", options.raw, "Give the model the prompt as it is, without the chat format");
+  app.add_flag("--raw", options.raw, "Give the model the prompt as it is, without the chat format")->excludes(chat);
   app.add_option("--max-tokens", options.maxTokens, "Tokens to generate at most (default: what the context holds)");
-  app.add_flag("--greedy", options.greedy, "Always take the most likely token");
-  app.add_option("--temperature", options.temperature, "0 is greedy (default: as the model recommends)");
+  auto *greedy = app.add_flag("--greedy", options.greedy, "Always take the most likely token");
+  app.add_option("--temperature", options.temperature, "0 is greedy (default: as the model recommends)")
+      ->check(CLI::Range(0.0, 100.0))
+      ->excludes(greedy);
   app.add_option("--top-p", options.topP, "Sample from the most likely tokens that together have this probability")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--top-k", options.topK, "Sample from this many most likely tokens; 0: all");
-  app.add_option("--seed", options.seed, "Repeats a sampled run");
+  app.add_option("--top-k", options.topK, "Sample from this many most likely tokens; 0: all")
+      ->check(CLI::Range(0u, UINT32_MAX));
+  app.add_option("--seed", options.seed, "Repeats a sampled run (default 0)");
   app.add_option("--threads", options.threads, "Threads to compute with (default: all processors)");
   app.add_flag("--json", options.json, "One JSON object a prompt: prompt, text, reasoning, answer, tokens, stop");
-  app.add_option("--show-thinking", options.thinking, "Show the reasoning")
+  app.add_option("--show-thinking", options.thinking, "Show the reasoning: dim (default; on a terminal), yes or no")
       ->check(CLI::IsMember({"yes", "no", "dim"}));
-  app.add_option("--tokens", options.tokens, "Token ids instead of a prompt, for --logits");
-  app.add_option("--logits", options.logitsFile, "Write the logits of all given tokens to this .npy file");
-  app.add_option("--chunk", options.chunk, "With --logits: tokens of a step");
+  app.add_option("--model-folder", options.modelFolder,
+                 "Of an artifact made with --weights reference: where the model's shards are now");
+  auto *tokens = app.add_option("--tokens", options.tokens, "Token ids with commas between instead of a prompt");
+  auto *logits =
+      app.add_option("--logits", options.logitsFile,
+                     "With --tokens: write the logits of all of them, [tokens, vocabulary] f32, to this .npy file");
+  app.add_option("--chunk", options.chunk, "With --tokens: tokens of a step (default: as many as one takes)");
+  tokens->needs(logits);
+  logits->needs(tokens);
+  app.footer(std::string("Examples:\n"
+                         "  elah run r1.elah --prompt \"What is 347 + 589?\"\n"
+                         "  elah run r1.elah --chat --show-thinking no\n"
+                         "  elah run r1.elah --prompts-file questions.txt --greedy --json > answers.jsonl\n"
+                         "Models take text; named tensors (--input, --output-dir) are not part of this version.\n\n") +
+             exitStatusHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  bool givesLogits = !options.tokens.empty() && !options.logitsFile.empty();
-  int sources = !options.prompt.empty() + !options.promptsFile.empty() + options.chat + givesLogits;
-  if (sources != 1) {
+  if (prompt->count() + prompts->count() + chat->count() + tokens->count() != 1) {
     std::fprintf(stderr, "error: expected one of --prompt, --prompts-file, --chat, or --tokens with --logits\n");
     return 2;
   }
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-
+  catchSignals();
   Runner runner(options);
   if (int status = runner.open()) {
     return status;
   }
-  if (givesLogits) {
+  if (tokens->count()) {
     return runner.writeLogits();
   }
   if (int status = runner.openTokenizer()) {
     return status;
   }
   if (options.chat) {
-    return runner.converse();
+    return finishOutput(runner.converse());
   }
-  if (!options.prompt.empty()) {
-    return runner.answerPrompt(options.prompt);
+  if (prompt->count()) {
+    return finishOutput(runner.answerPrompt(options.prompt));
   }
   std::ifstream file(options.promptsFile);
   if (!file) {
@@ -364,5 +395,5 @@ int elahRunCommand(int argc, char **argv) {
       return status;
     }
   }
-  return 0;
+  return finishOutput(0);
 }

@@ -1,6 +1,7 @@
 // `elah tokenize`: text to token ids and back, with the tokenizer of an artifact or of a tokenizer.json.
 #include "commands/commands.h"
 #include "commands/handles.h"
+#include "commands/json_string.h"
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <iterator>
@@ -10,10 +11,17 @@ int elahTokenizeCommand(int argc, char **argv) {
   std::string file;
   bool decode = false, json = false, lines = false;
   CLI::App app("Turns text on stdin into token ids, or ids into text.", argv[0]);
-  app.add_option("file", file, "An artifact or a tokenizer.json")->required();
+  app.add_option("file", file, "An artifact, or a tokenizer.json by a name that ends in .json")->required();
   app.add_flag("--decode", decode, "Read ids, write text");
   app.add_flag("--json", json, "Write {\"ids\":[...],\"tokens\":[...]}, or {\"text\":...}");
   app.add_flag("--lines", lines, "Every line of stdin is a text of its own");
+  app.footer(
+      std::string("Examples:\n"
+                  "  echo \"What is 2 + 3?\" | elah tokenize r1.elah\n"
+                  "  echo \"3085 344 223\" | elah tokenize tokenizer.json --decode\n"
+                  "  elah tokenize r1.elah --lines --json < texts.txt\n"
+                  "Text is taken as it is, a line feed at its end included; nothing is put before or behind it.\n\n") +
+      exitStatusHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -54,7 +62,7 @@ int elahTokenizeCommand(int argc, char **argv) {
       for (std::string word; words >> word;) {
         char *end;
         unsigned long value = std::strtoul(word.c_str(), &end, 10);
-        if (*end != '\0' || value > UINT32_MAX) {
+        if (word.find_first_not_of("0123456789") != std::string::npos || *end != '\0' || value > UINT32_MAX) {
           std::fprintf(stderr, "error: expected token ids, found '%s'\n", word.c_str());
           return 65;
         }
@@ -96,8 +104,9 @@ int elahTokenizeCommand(int argc, char **argv) {
         return status;
       }
     }
-    return 0;
+    return finishOutput(0);
   }
   std::string input((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
-  return handle(input);
+  int status = handle(input);
+  return status ? status : finishOutput(0);
 }
