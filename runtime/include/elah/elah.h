@@ -6,8 +6,12 @@
  *             comment names. An artifact must outlive its sessions. `const` results stay owned by the handle they come
  *             from and are valid until its next call or its end, whichever is first.
  * Strings.    UTF-8. Inputs are taken with their length and may hold NULs; outputs are NUL-terminated.
- * Threads.    An artifact may be used by many threads at once. A session and all that hangs on it may be used by one
- *             thread at a time; it runs threads of its own. */
+ * Threads.    An artifact may be used by many threads at once. A tokenizer, and a session with its sequences, may each be
+ *             used by one thread at a time; a session runs threads of its own.
+ * Trust.      An artifact holds native code, which a session runs: trust it as you would trust a program. Everything else
+ *             in a file may be hostile and gets an error. A file that is cut off or written to while its artifact is open
+ *             is noticed at the next step (ELAH_IO); cut off within a step it ends the process (SIGBUS), so replace files
+ *             by renaming, which is always safe. */
 #ifndef ELAH_ELAH_H
 #define ELAH_ELAH_H
 
@@ -89,7 +93,7 @@ ELAH_API elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32
                                          bool keep_special, const char **text, size_t *size);
 
 typedef struct elah_message {
-  const char *role;    /* "system", "user" or "assistant" */
+  const char *role;    /* "system", "user", "assistant", or "tool" (the output of a tool that the assistant called) */
   const char *content;
 } elah_message;
 
@@ -144,15 +148,17 @@ typedef struct elah_sampling {
 
 /* What the model's generation_config.json recommends, else greedy. */
 ELAH_API void elah_sampling_defaults(const elah_artifact *artifact, elah_sampling *out);
-/* Draws a token from one row of logits. `step` counts the draws of a sequence; the same seed, step and logits give the
- * same token. */
+/* Draws a token from one row of logits: of the top_k most likely the fewest that together have top_p, by their
+ * probabilities at this temperature; of equal logits the lower token is the more likely. `step` counts the draws of a
+ * sequence; the same seed, step and logits give the same token. */
 ELAH_API elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampling *sampling, uint64_t step,
                                uint32_t *token);
 
 typedef enum elah_stop { ELAH_STOP_EOS = 0, ELAH_STOP_LENGTH = 1, ELAH_STOP_CANCELLED = 2 } elah_stop;
 
-/* A generated token and the text that it completed; `text` may be empty while a character is incomplete. `thinking`
- * tells the reasoning between the think tags from the answer. Return false to stop. */
+/* A generated token and the text that it completed; `text` may be empty while a character is incomplete, and is for the
+ * think tags and the end of sequence. `thinking` tells the reasoning between the tags from the answer. Return false to
+ * stop. */
 typedef bool (*elah_on_token)(void *user, uint32_t token, const char *text, size_t size, bool thinking);
 
 /* Feeds `count` prompt tokens to the sequence in chunks, then generates until an end-of-sequence token or `max_tokens`. */
