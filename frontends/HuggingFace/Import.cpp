@@ -3,6 +3,7 @@
 #include "frontends/HuggingFace/Import.h"
 #include "dialects/R1/R1.h"
 #include "frontends/HuggingFace/DecoderLayers.h"
+#include "frontends/HuggingFace/ModelFolder.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 using namespace mlir;
@@ -74,6 +75,22 @@ void buildNextToken(ModelBuilder &model, func::FuncOp function) {
   func::ReturnOp::create(builder, function.getLoc(), ValueRange{logits, cache});
 }
 
+/// The folder's other files go into the artifact as they are; no link and no pipe may stand in their places.
+llvm::Error checkTextFiles(StringRef path) {
+  llvm::Expected<ModelFolder> folder = ModelFolder::open(path);
+  if (!folder) {
+    return folder.takeError();
+  }
+  for (StringRef name : {"tokenizer.json", "tokenizer_config.json"}) {
+    if (folder->has(name)) {
+      if (llvm::Error error = folder->find(name, path).takeError()) {
+        return error;
+      }
+    }
+  }
+  return llvm::Error::success();
+}
+
 } // namespace
 
 OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder, const ImportOptions &options) {
@@ -92,6 +109,9 @@ OwningOpRef<ModuleOp> importHuggingFace(MLIRContext *context, StringRef folder, 
     emitError(folderLocation) << "config.json: 'num_nextn_predict_layers': expected 1 to import the layer, found "
                               << config->nextTokenLayers;
     return {};
+  }
+  if (llvm::Error error = checkTextFiles(folder)) {
+    return reject(std::move(error));
   }
   llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(folder);
   if (!checkpoint) {

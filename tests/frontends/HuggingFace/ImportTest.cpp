@@ -11,6 +11,7 @@
 #include <functional>
 #define JSON_NOEXCEPTION
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 namespace elah {
 namespace {
@@ -664,6 +665,28 @@ TEST(Import, ErrorsOfConfigAndFilesAreDiagnostics) {
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) { message = diagnostic.str(); });
   EXPECT_FALSE(importHuggingFace(&context, "/none/at/all"));
   EXPECT_EQ(message, "/none/at/all: cannot open the model's folder: No such file or directory");
+}
+
+// The tokenizer is not read here, but what stands in its place would get into the artifact.
+TEST(Import, TokenizerIsAFileOfTheFolder) {
+  Model model = deepseek();
+  Imported plain(model);
+  ASSERT_TRUE(plain.isValid);
+  std::string message;
+  ScopedDiagnosticHandler handler(&plain.context, [&](Diagnostic &diagnostic) { message = diagnostic.str(); });
+  for (const char *name : {"tokenizer.json", "tokenizer_config.json"}) {
+    std::string file = plain.folder.path + "/" + name;
+    ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+    EXPECT_FALSE(importHuggingFace(&plain.context, plain.folder.path));
+    EXPECT_EQ(message, file + ": expected a regular file");
+    std::filesystem::remove(file);
+    std::filesystem::create_symlink("/etc/passwd", file);
+    EXPECT_FALSE(importHuggingFace(&plain.context, plain.folder.path));
+    EXPECT_EQ(message, file + ": links to /etc/passwd, outside of the model's folder " + plain.folder.path);
+    std::filesystem::remove(file);
+    plain.folder.write(name, "{}");
+    EXPECT_TRUE(importHuggingFace(&plain.context, plain.folder.path));
+  }
 }
 
 // Folders that transformers wrote.
