@@ -8,6 +8,7 @@ uint64_t emitRmsNorm(kernel::RmsNormOp op, KernelBuilder &k) {
   using Value = mlir::Value;
   Value input = k.buffer(0), weight = k.buffer(1), output = k.buffer(op.getRows() ? 3 : 2);
   Value rows = op.getRows() ? k.buffer(2) : Value();
+  Value copy = op.getCopy() ? k.buffer(op.getRows() ? 4 : 3) : Value();
   int64_t width = rowWidth(op.getInput());
   k.loop(k.blockBegin, k.blockEnd, k.integer(1), [&](Value row) {
     Value sourceRow = rows ? k.loadInteger(rows, row) : row;
@@ -23,6 +24,10 @@ uint64_t emitRmsNorm(kernel::RmsNormOp op, KernelBuilder &k) {
       Value x = k.load(input, k.add(source, i), k.f32Type(), lanes);
       Value y = k.mul(k.mul(x, factor), k.load(weight, i, k.f32Type(), lanes));
       k.store(y, output, k.add(target, i), elementOf(op.getOutput()));
+      if (copy) {
+        Value place = k.add(k.mul(row, k.integer(rowStride(op.getCopy()))), i);
+        k.store(y, copy, place, elementOf(op.getCopy()));
+      }
     });
   });
   return 0;

@@ -29,7 +29,7 @@ uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &k) {
   Value chosen = k.buffer(next++), weights = k.buffer(next++);
   r1::RoutingAttr routing = op.getRouting();
   int64_t experts = rowWidth(op.getLogits()), groups = routing.getGroups(), size = experts / groups;
-  int64_t topK = routing.getTopK();
+  int64_t topK = routing.getTopK(), shared = op.getShared();
   Type f32 = k.f32Type();
   int64_t padded = (experts + 15) / 16 * 16;
   Value scores = k.scratch, biased = k.address(k.scratch, k.integer(padded), f32),
@@ -89,7 +89,7 @@ uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &k) {
       });
     }
 
-    Value output = k.mul(token, k.integer(topK));
+    Value output = k.mul(token, k.integer(topK + shared));
     KernelBuilder::Values total =
         k.loop(k.integer(0), k.integer(topK), one, {k.number(0)}, [&](Value i, ArrayRef<Value> so) {
           Value expert = emitArgmax(k, biased, k.integer(0), k.integer(experts)).first;
@@ -107,6 +107,11 @@ uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &k) {
       Value place = k.add(output, i);
       k.store(k.mul(k.load(weights, place, f32, 0), factor), weights, place, f32);
     });
+    for (int64_t i = 0; i < shared; ++i) {
+      Value place = k.add(output, k.integer(topK + i));
+      k.storeInteger(k.integer(experts + i), chosen, place);
+      k.store(k.number(1), weights, place, f32);
+    }
   });
   return static_cast<uint64_t>(2 * padded + (groups + 15) / 16 * 16) * 4;
 }

@@ -5,8 +5,8 @@ include "dialects/Kernel/KernelDialect.td"
 include "dialects/Kernel/KernelInterfaces.td"
 include "dialects/R1/R1Attrs.td"
 
-// `outer` and `rows` are C++ expressions: the blocks of a launch are outer * (rows of the named operand, or 1).
-class Kernel_Op<string mnemonic, int outputs, string outer, string rows, list<Trait> traits = []>
+// `outputs`, `outer` and `rows` are C++ expressions: the last operands are written, and the blocks of a launch are outer * (rows of the named operand, or 1).
+class Kernel_Op<string mnemonic, string outputs, string outer, string rows, list<Trait> traits = []>
     : Op<Kernel_Dialect, mnemonic, !listconcat([DeclareOpInterfaceMethods<Kernel_KernelOpInterface>], traits)> {
   let extraClassDefinition = [{
     int64_t $cppClass::getOuterBlocks() { return }] # outer # [{; }
@@ -22,7 +22,7 @@ def VectorF32 : MemRefRankOf<[F32], [1]>;
 def VectorI32 : MemRefRankOf<[I32], [1]>;
 def Packed : MemRefRankOf<[I8], [1]>;
 
-def Kernel_EmbedOp : Kernel_Op<"embed", 1, "1", "getOutput()"> {
+def Kernel_EmbedOp : Kernel_Op<"embed", "1", "1", "getOutput()"> {
   let summary = "The table's row of each token: [T], [V, H] -> [T, H].";
   let description = [{
     (C1) the output is as wide as the table.
@@ -32,19 +32,24 @@ def Kernel_EmbedOp : Kernel_Op<"embed", 1, "1", "getOutput()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_RmsNormOp : Kernel_Op<"rms_norm", 1, "1", "getOutput()"> {
+def Kernel_RmsNormOp : Kernel_Op<"rms_norm", "(getCopy() ? 2 : 1)", "1", "getOutput()", [AttrSizedOperandSegments]> {
   let summary = "input / sqrt(mean(input^2) + epsilon) * weight, of all rows or of those that `rows` names.";
   let description = [{
-    (C1) input, weight and output have one width.
+    `copy` gets the same rows in another type: a router reads them in f32, products in bf16.
+
+    (C1) input, weight, output and copy have one width.
     (C2) epsilon is positive.
   }];
-  let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output, F64Attr:$epsilon);
-  let assemblyFormat = "$input `,` $weight (`rows` $rows^)? `to` $output attr-dict `:` type(operands)";
+  let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output,
+                   Optional<Rows>:$copy, F64Attr:$epsilon);
+  let assemblyFormat = [{
+    $input `,` $weight (`rows` $rows^)? `to` $output (`and` $copy^)? attr-dict `:` type(operands)
+  }];
   let hasVerifier = 1;
 }
 
 class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = []>
-    : Kernel_Op<mnemonic, 1, outer, "{}", traits>;
+    : Kernel_Op<mnemonic, "1", outer, "{}", traits>;
 
 def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSizedOperandSegments]> {
   let summary = "output = input * weight^T (+ bias), or output += with `accumulate`.";
@@ -108,21 +113,23 @@ def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() 
   let hasVerifier = 1;
 }
 
-def Kernel_RouteOp : Kernel_Op<"route", 2, "1", "getLogits()"> {
+def Kernel_RouteOp : Kernel_Op<"route", "2", "1", "getLogits()"> {
   let summary = "Chooses experts: [T, E] (+ bias [E]) -> [T, top_k] experts and weights; see #r1.routing.";
   let description = [{
+    Behind those that it chooses stand `shared` experts that every token uses with the weight 1: E, E + 1, ...
+
     (C1) the bias has as many elements as there are experts.
-    (C2) experts and weights are top_k wide.
+    (C2) experts and weights are top_k + shared wide, and shared is not negative.
     (C3) groups divides the number of experts, 1 <= top_groups <= groups, and the chosen groups hold at least top_k >= 1
     experts.
   }];
   let arguments = (ins RowsF32:$logits, Optional<VectorF32>:$bias, RowsI32:$experts, RowsF32:$weights,
-                   R1_RoutingAttr:$routing);
+                   R1_RoutingAttr:$routing, DefaultValuedAttr<I64Attr, "0">:$shared);
   let assemblyFormat = "$logits (`bias` $bias^)? `to` $experts `,` $weights attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
 
-def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", 3, "1", "{}"> {
+def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", "3", "1", "{}"> {
   let summary = "Sorts (token, expert) pairs by expert, stably.";
   let description = [{
     offsets [E + 1]: where each expert's rows begin; gather [T * k]: the token of each sorted row; slots [T, k]: the
@@ -136,7 +143,7 @@ def Kernel_ExpertPlanOp : Kernel_Op<"expert_plan", 3, "1", "{}"> {
   let hasVerifier = 1;
 }
 
-def Kernel_CombineOp : Kernel_Op<"combine", 1, "1", "getOutput()"> {
+def Kernel_CombineOp : Kernel_Op<"combine", "1", "1", "getOutput()"> {
   let summary = "output[t] += sum over k of weights[t, k] * rows[slots[t, k]].";
   let description = [{
     (C1) weights and slots have one width.
@@ -147,7 +154,7 @@ def Kernel_CombineOp : Kernel_Op<"combine", 1, "1", "getOutput()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_RopeTableOp : Kernel_Op<"rope_table", 1, "1", "getTable()"> {
+def Kernel_RopeTableOp : Kernel_Op<"rope_table", "1", "1", "getTable()"> {
   let summary = "[T] positions -> [T, dim]: dim / 2 cosines, then dim / 2 sines, of position * frequency.";
   let description = [{
     The angle is the float32 product, as transformers forms it; cosine and sine are then exact to f32.
@@ -159,7 +166,7 @@ def Kernel_RopeTableOp : Kernel_Op<"rope_table", 1, "1", "getTable()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
+def Kernel_RopeAppendOp : Kernel_Op<"rope_append", "3", "1", "getQkv()"> {
   let summary = "Rotates query and key and writes key and value to the cache.";
   let description = [{
     qkv [T, heads * head_dim + kv_heads * (head_dim + value_dim)]; without a table nothing is rotated. Token t's cache
@@ -178,7 +185,7 @@ def Kernel_RopeAppendOp : Kernel_Op<"rope_append", 3, "1", "getQkv()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"> {
+def Kernel_AttentionOp : Kernel_Op<"attention", "1", "getKvHeads()", "getOutput()"> {
   let summary = "Causal attention over the paged cache, with grouped key/value heads.";
   let description = [{
     Token t of sequence s = token_sequence[t] sees tokens j = 0 .. positions[t] of its sequence, which lie in cache rows
@@ -199,7 +206,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", 1, "getKvHeads()", "getOutput()"
   let hasVerifier = 1;
 }
 
-def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
+def Kernel_LatentAppendOp : Kernel_Op<"latent_append", "2", "1", "getLatent()"> {
   let summary = "Normalizes the latent, rotates query and key, and writes the token's row to the cache.";
   let description = [{
     query [T, heads * (nope_dim + rope_dim)], latent [T, rank + rope_dim]. The rotated query parts go to the last
@@ -221,7 +228,7 @@ def Kernel_LatentAppendOp : Kernel_Op<"latent_append", 2, "1", "getLatent()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", 1, "getHeadGroups()", "getOutput()"> {
+def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", "1", "getHeadGroups()", "getOutput()"> {
   let summary = "Attention in the absorbed form: all heads share one row of rank + rope_dim values per token.";
   let description = [{
     query [T, heads * (rank + rope_dim)]; a token's key is its whole cache row, its value the row's first `rank` values.

@@ -125,8 +125,9 @@ LogicalResult EmbedOp::verify() {
 }
 
 LogicalResult RmsNormOp::verify() {
-  if (failed(expectLength(*this, "weight", getWeight(), width(getInput()))) || // rms_norm_c1
-      failed(expectWidth(*this, "output", getOutput(), width(getInput())))) {  // rms_norm_c1
+  if (failed(expectLength(*this, "weight", getWeight(), width(getInput()))) ||           // rms_norm_c1
+      failed(expectWidth(*this, "output", getOutput(), width(getInput()))) ||            // rms_norm_c1
+      (getCopy() && failed(expectWidth(*this, "copy", getCopy(), width(getInput()))))) { // rms_norm_c1
     return failure();
   }
   return expectPositive(*this, "epsilon", getEpsilon()); // rms_norm_c2
@@ -199,8 +200,12 @@ LogicalResult RouteOp::verify() {
   }
   elah::r1::RoutingAttr routing = getRouting();
   int64_t topK = routing.getTopK(), groups = routing.getGroups(), topGroups = routing.getTopGroups();
-  if (failed(expectWidth(*this, "experts", getExperts(), topK)) ||
-      failed(expectWidth(*this, "weights", getWeights(), topK))) { // route_c2
+  int64_t shared = getShared();
+  if (shared < 0) { // route_c2
+    return emitOpError() << "shared must not be negative, found " << shared;
+  }
+  if (failed(expectWidth(*this, "experts", getExperts(), topK + shared)) ||
+      failed(expectWidth(*this, "weights", getWeights(), topK + shared))) { // route_c2
     return failure();
   }
   if (groups < 1 || experts % groups != 0 || topGroups < 1 || topGroups > groups || topK < 1 ||

@@ -5,6 +5,64 @@
 using namespace mlir;
 
 namespace elah {
+namespace {
+
+/// Whether a matrix has the shape, format and blocks of each of `experts`' matrices.
+bool isAlike(Value matrix, Value experts) {
+  auto one = cast<RankedTensorType>(matrix.getType()), all = cast<RankedTensorType>(experts.getType());
+  return one.getElementType() == all.getElementType() && one.getEncoding() == all.getEncoding() &&
+         one.getShape() == all.getShape().drop_front();
+}
+
+/// The r1.add that is the only use of a value, if it adds two different values.
+r1::AddOp onlySum(Value value) {
+  auto sum = value.hasOneUse() ? dyn_cast<r1::AddOp>(*value.getUsers().begin()) : r1::AddOp();
+  return sum && sum.getLhs() != sum.getRhs() ? sum : r1::AddOp();
+}
+
+} // namespace
+
+std::optional<SharedExpert> sharedExpertOf(r1::ExpertsOp experts) {
+  r1::AddOp sum = onlySum(experts.getResult());
+  // The weights of the routed experts are widened: nothing else may read them.
+  if (!sum || !onlySum(sum.getResult()) || !experts.getExperts().hasOneUse() || !experts.getWeights().hasOneUse()) {
+    return std::nullopt;
+  }
+  SharedExpert shared;
+  shared.down = (sum.getLhs() == experts.getResult() ? sum.getRhs() : sum.getLhs()).getDefiningOp<r1::LinearOp>();
+  shared.activation = shared.down ? shared.down.getInput().getDefiningOp<r1::SwigluOp>() : r1::SwigluOp();
+  if (!shared.activation || !shared.activation.getResult().hasOneUse() || roleOf(shared.down) != LinearRole::Residual) {
+    return std::nullopt;
+  }
+  shared.gate = shared.activation.getGate().getDefiningOp<r1::LinearOp>();
+  shared.up = shared.activation.getUp().getDefiningOp<r1::LinearOp>();
+  if (!shared.gate || !shared.up || shared.gate == shared.up) {
+    return std::nullopt;
+  }
+  bool isExpert = llvm::all_of(ArrayRef<r1::LinearOp>{shared.gate, shared.up}, [&](r1::LinearOp linear) {
+    return linear.getInput() == experts.getInput() && roleOf(linear) == LinearRole::GateOrUp;
+  });
+  bool hasBias = shared.gate.getBias() || shared.up.getBias() || shared.down.getBias();
+  bool fits = isExpert && !hasBias && isAlike(shared.gate.getWeight(), experts.getGate()) &&
+              isAlike(shared.up.getWeight(), experts.getUp()) && isAlike(shared.down.getWeight(), experts.getDown());
+  return fits ? std::optional(shared) : std::nullopt;
+}
+
+bool isOfSharedExpert(r1::LinearOp down) {
+  r1::AddOp sum = onlySum(down.getResult());
+  if (!sum) {
+    return false;
+  }
+  Value other = sum.getLhs() == down.getResult() ? sum.getRhs() : sum.getLhs();
+  auto experts = other.getDefiningOp<r1::ExpertsOp>();
+  std::optional<SharedExpert> shared = experts ? sharedExpertOf(experts) : std::nullopt;
+  return shared && shared->down == down;
+}
+
+bool isOfSharedExpert(r1::SwigluOp op) {
+  auto down = op.getResult().hasOneUse() ? dyn_cast<r1::LinearOp>(*op.getResult().getUsers().begin()) : r1::LinearOp();
+  return down && down.getInput() == op.getResult() && isOfSharedExpert(down);
+}
 
 LogicalResult lower(r1::RouteOp op, ProgramBuilder &program) {
   Location loc = op.getLoc();
@@ -18,10 +76,15 @@ LogicalResult lower(r1::RouteOp op, ProgramBuilder &program) {
     bias = program.weights.vector(loc, *parts);
     program.countBytes(cast<MemRefType>(bias.getType()).getNumElements() * 4);
   }
-  int64_t topK = op.getRouting().getTopK();
-  Value experts = program.alloc(loc, program.tokens(), topK, builder.getI32Type());
-  Value weights = program.alloc(loc, program.tokens(), topK, builder.getF32Type());
-  kernel::RouteOp::create(builder, loc, program.f32(op.getLogits()), bias, experts, weights, op.getRouting());
+  int64_t shared = 0;
+  if (op.getExperts().hasOneUse()) {
+    auto reader = dyn_cast<r1::ExpertsOp>(*op.getExperts().getUsers().begin());
+    shared = reader && sharedExpertOf(reader) ? 1 : 0;
+  }
+  int64_t chosen = op.getRouting().getTopK() + shared;
+  Value experts = program.alloc(loc, program.tokens(), chosen, builder.getI32Type());
+  Value weights = program.alloc(loc, program.tokens(), chosen, builder.getF32Type());
+  kernel::RouteOp::create(builder, loc, program.f32(op.getLogits()), bias, experts, weights, op.getRouting(), shared);
   program.bind(op.getExperts(), experts);
   program.bind(op.getWeights(), weights);
   return success();
@@ -40,6 +103,20 @@ LogicalResult addExperts(r1::ExpertsOp op, Value residual, ProgramBuilder &progr
                                          downs = matricesOf(op, op.getDown());
   if (failed(gates) || failed(ups) || failed(downs)) {
     return failure();
+  }
+  auto route = op.getExperts().getDefiningOp<r1::RouteOp>();
+  if (!route || op.getWeights() != route.getWeights() ||
+      cast<RankedTensorType>(route.getLogits().getType()).getDimSize(1) != static_cast<int64_t>(gates->size())) {
+    return op.emitOpError() << "expected experts and weights of one r1.route among " << gates->size() << " experts";
+  }
+  if (std::optional<SharedExpert> shared = sharedExpertOf(op)) {
+    for (auto [matrices, linear] : {std::pair(&*gates, shared->gate), {&*ups, shared->up}, {&*downs, shared->down}}) {
+      FailureOr<SmallVector<r1::WeightAttr>> matrix = matricesOf(linear, linear.getWeight());
+      if (failed(matrix)) {
+        return failure();
+      }
+      matrices->append(*matrix);
+    }
   }
   Location loc = op.getLoc();
   OpBuilder &builder = program.builder;

@@ -120,16 +120,22 @@ LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program) {
   }
   int64_t width = widthOf(op.getResult());
   for (bool ofLogits : {false, true}) {
+    SmallVector<Value, 2> outputs;
     for (bool isBF16 : {false, true}) {
-      if (!isRead[ofLogits][isBF16]) {
-        continue;
+      if (isRead[ofLogits][isBF16]) {
+        Type element = program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32);
+        exec::ExtentAttr rows = ofLogits ? program.logitRows() : program.tokens();
+        outputs.push_back(program.alloc(op.getLoc(), rows, width, element));
       }
-      Type element = program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32);
-      exec::ExtentAttr extent = ofLogits ? program.logitRows() : program.tokens();
-      Value output = program.alloc(op.getLoc(), extent, width, element);
-      Value rows = ofLogits ? program.input(exec::Input::LogitTokens) : Value();
-      kernel::RmsNormOp::create(program.builder, op.getLoc(), program.f32(op.getInput()),
-                                program.weights.vector(op.getLoc(), *scale), rows, output, op.getEpsilon());
+    }
+    if (outputs.empty()) {
+      continue;
+    }
+    Value rows = ofLogits ? program.input(exec::Input::LogitTokens) : Value();
+    Value copy = outputs.size() > 1 ? outputs[1] : Value();
+    kernel::RmsNormOp::create(program.builder, op.getLoc(), program.f32(op.getInput()),
+                              program.weights.vector(op.getLoc(), *scale), rows, outputs[0], copy, op.getEpsilon());
+    for (Value output : outputs) {
       if (ofLogits) {
         program.bindLogitRows(op.getResult(), output);
       } else {
@@ -193,6 +199,9 @@ LogicalResult lower(r1::LinearOp op, ProgramBuilder &program) {
 }
 
 LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program) {
+  if (isOfSharedExpert(op)) {
+    return success(); // Computed with the routed experts.
+  }
   auto gate = op.getGate().getDefiningOp<r1::LinearOp>(), up = op.getUp().getDefiningOp<r1::LinearOp>();
   bool isPair = gate && up && gate != up && gate.getInput() == up.getInput() && roleOf(gate) == LinearRole::GateOrUp &&
                 roleOf(up) == LinearRole::GateOrUp &&
@@ -250,8 +259,10 @@ LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
     buffer = program.f32(residual);
   } else {
     // A product sets what the others add to.
-    auto isLinear = llvm::IsaPred<r1::LinearOp>;
-    auto first = llvm::find_if(terms, isLinear);
+    auto first = llvm::find_if(terms, [](Operation *term) {
+      auto linear = dyn_cast<r1::LinearOp>(term);
+      return linear && !isOfSharedExpert(linear);
+    });
     if (first == terms.end()) {
       return op.emitOpError() << "expected a residual or a linear map as one operand";
     }
@@ -267,6 +278,9 @@ LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
       continue;
     }
     auto linear = cast<r1::LinearOp>(term);
+    if (isOfSharedExpert(linear)) {
+      continue; // Computed with the routed experts.
+    }
     FailureOr<LinearWeights> weights = weightsOf(linear);
     if (failed(weights)) {
       return failure();

@@ -4,6 +4,7 @@
 #define COMPILER_CONVERSION_R1TOEXEC_LOWERINGS_H
 
 #include "compiler/Conversion/R1ToExec/ProgramBuilder.h"
+#include <optional>
 
 namespace elah {
 
@@ -22,6 +23,16 @@ mlir::LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program);
 
 //===--- LowerExperts.cpp ---===//
 mlir::LogicalResult lower(r1::RouteOp op, ProgramBuilder &program);
+/// A shared expert of the same shape as the routed ones is computed with them, as one that every token chooses.
+struct SharedExpert {
+  r1::LinearOp gate, up, down;
+  r1::SwigluOp activation;
+};
+/// The shared expert whose sum with `experts` is one more term, if there is one.
+std::optional<SharedExpert> sharedExpertOf(r1::ExpertsOp experts);
+/// Whether `op` is a part of a shared expert that is computed with routed ones.
+bool isOfSharedExpert(r1::SwigluOp op);
+bool isOfSharedExpert(r1::LinearOp down);
 /// The experts wait for the sum that reads them.
 mlir::LogicalResult lower(r1::ExpertsOp op, ProgramBuilder &program);
 /// Adds the experts' weighted sum to `residual`.

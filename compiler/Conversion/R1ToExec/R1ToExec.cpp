@@ -23,7 +23,9 @@ FailureOr<func::FuncOp> findForward(ModuleOp module) {
     return module.emitError() << "expected a function @forward";
   }
   FunctionType type = forward.getFunctionType();
-  bool fits = type.getNumInputs() == 3 && type.getNumResults() == 2 && isa<r1::CacheType>(type.getInput(2)) &&
+  auto indices = RankedTensorType::get({ShapedType::kDynamic}, IntegerType::get(module.getContext(), 32));
+  bool fits = type.getNumInputs() == 3 && type.getInput(0) == indices && type.getInput(1) == indices &&
+              type.getNumResults() == 2 && isa<r1::CacheType>(type.getInput(2)) &&
               type.getInput(2) == type.getResult(1) && isa<RankedTensorType>(type.getResult(0)) &&
               llvm::hasSingleElement(forward.getBody());
   if (!fits) {
@@ -34,7 +36,40 @@ FailureOr<func::FuncOp> findForward(ModuleOp module) {
   return forward;
 }
 
+/// The operands that an operation reads as rows of activations; the others are weights, indices or caches.
+SmallVector<Value> activationsOf(Operation &op) {
+  return TypeSwitch<Operation *, SmallVector<Value>>(&op)
+      .Case<r1::AddOp, r1::SwigluOp>([](auto sum) { return llvm::to_vector(sum->getOperands()); })
+      .Case<r1::LinearOp, r1::RmsNormOp>([](auto unary) { return SmallVector<Value>{unary.getInput()}; })
+      .Case([](r1::AttentionOp attention) {
+        return SmallVector<Value>{attention.getQuery(), attention.getKey(), attention.getValue()};
+      })
+      .Case([](r1::LatentAttentionOp attention) {
+        return SmallVector<Value>{attention.getQuery(), attention.getLatent()};
+      })
+      .Case([](r1::RouteOp route) { return SmallVector<Value>{route.getLogits()}; })
+      .Case([](r1::ExpertsOp experts) { return SmallVector<Value>{experts.getInput()}; })
+      .Default([](Operation *) { return SmallVector<Value>(); });
+}
+
+/// Checks what all lowerings take for granted: activations are computed here, and rows of a known width.
+LogicalResult checkActivations(Operation &op) {
+  for (Value activation : activationsOf(op)) {
+    if (activation.getDefiningOp<r1::WeightOp>()) {
+      return op.emitOpError() << "expected activations, found a weight that is read as such";
+    }
+    auto type = dyn_cast<RankedTensorType>(activation.getType());
+    if (!type || type.getRank() != 2 || type.isDynamicDim(1)) {
+      return op.emitOpError() << "expected rows of a known width, found " << activation.getType();
+    }
+  }
+  return success();
+}
+
 LogicalResult lowerOperation(Operation &op, ProgramBuilder &program) {
+  if (failed(checkActivations(op))) {
+    return failure();
+  }
   return TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<r1::AddOp, r1::AttentionOp, r1::EmbeddingOp, r1::ExpertsOp, r1::LatentAttentionOp, r1::LinearOp,
             r1::RmsNormOp, r1::RouteOp, r1::SwigluOp>([&](auto known) { return lower(known, program); })

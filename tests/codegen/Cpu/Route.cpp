@@ -16,6 +16,7 @@ struct Routing {
   const char *groupScore;
   bool normalizes, biased;
   double scale;
+  int64_t shared = 0;
 };
 
 class Route : public testing::TestWithParam<std::string> {};
@@ -83,27 +84,31 @@ void choose(const Routing &r, const float *logits, const float *bias, std::vecto
   for (double weight : chosen) {
     weights.push_back(weight * r.scale / (r.normalizes ? sum + 1e-20 : 1));
   }
+  for (int64_t i = 0; i < r.shared; ++i) {
+    experts.push_back(static_cast<int32_t>(r.experts + i));
+    weights.push_back(1);
+  }
 }
 
 std::string textOf(const Routing &r) {
   return llvm::formatv(
       "module {{\nexec.kernel @route(%l: memref<?x{0}xf32>{1}, %e: memref<?x{2}xi32>, %w: memref<?x{2}xf32>) rows "
       "[#exec.extent<tokens>{3}, #exec.extent<tokens>, #exec.extent<tokens>] {{\nkernel.route %l{4} to %e, %w "
-      "{{routing "
-      "= #r1.routing<{5}, top_k = {2}, groups = {6}, top_groups = {7}, group_score = {8}, normalize = {9}, scale = "
+      "{{shared = {12}, routing = #r1.routing<{5}, top_k = {13}, groups = {6}, top_groups = {7}, group_score = {8}, "
+      "normalize = {9}, scale = "
       "{10:F6} : f64>} : memref<?x{0}xf32>{11}, memref<?x{2}xi32>, memref<?x{2}xf32>\n}\n}\n",
-      r.experts, r.biased ? llvm::formatv(", %b: memref<{0}xf32>", r.experts).str() : "", r.topK,
+      r.experts, r.biased ? llvm::formatv(", %b: memref<{0}xf32>", r.experts).str() : "", r.topK + r.shared,
       r.biased ? llvm::formatv(", #exec.extent<{0}>", r.experts).str() : "", r.biased ? " bias %b" : "", r.scoring,
       r.groups, r.topGroups, r.groupScore, r.normalizes ? "true" : "false", r.scale,
-      r.biased ? llvm::formatv(", memref<{0}xf32>", r.experts).str() : "");
+      r.biased ? llvm::formatv(", memref<{0}xf32>", r.experts).str() : "", r.shared, r.topK);
 }
 
 TEST_P(Route, ChoosesAsDefined) {
   Random random(21);
   for (Routing r :
-       {Routing{"sigmoid", 256, 8, 8, 4, "top2", true, true, 2.5},
+       {Routing{"sigmoid", 256, 8, 8, 4, "top2", true, true, 2.5, 1},
         Routing{"softmax", 64, 6, 1, 1, "max", false, false, 1},
-        Routing{"softmax", 160, 6, 8, 3, "max", false, false, 16},
+        Routing{"softmax", 160, 6, 8, 3, "max", false, false, 16, 2},
         Routing{"sigmoid", 16, 3, 4, 2, "top2", true, true, 1}, Routing{"sigmoid", 10, 2, 5, 2, "max", true, false, 1},
         Routing{"sigmoid", 4, 2, 4, 2, "top2", true, true, 1}}) {
     Kernels kernels(GetParam(), textOf(r));
@@ -116,7 +121,8 @@ TEST_P(Route, ChoosesAsDefined) {
       logits[r.experts + i] = static_cast<float>(i % 3);
     }
     auto input = bufferOf(logits), bias = bufferOf(biasValues);
-    Buffer experts(tokens * r.topK * 4), weights(tokens * r.topK * 4);
+    int64_t width = r.topK + r.shared;
+    Buffer experts(tokens * width * 4), weights(tokens * width * 4);
     std::vector<void *> buffers = {input->data()};
     if (r.biased) {
       buffers.push_back(bias->data());
@@ -128,8 +134,8 @@ TEST_P(Route, ChoosesAsDefined) {
     for (int64_t token = 0; token < tokens; ++token) {
       choose(r, &logits[token * r.experts], r.biased ? biasValues.data() : nullptr, chosen, expected);
     }
-    for (int64_t i = 0; i < tokens * r.topK; ++i) {
-      EXPECT_EQ(experts.as<int32_t>()[i], chosen[i]) << "token " << i / r.topK << ", choice " << i % r.topK;
+    for (int64_t i = 0; i < tokens * width; ++i) {
+      EXPECT_EQ(experts.as<int32_t>()[i], chosen[i]) << "token " << i / width << ", choice " << i % width;
       found.push_back(weights.as<float>()[i]);
     }
     EXPECT_LT(difference(expected, found), 1e-11) << r.scoring << " over " << r.experts;

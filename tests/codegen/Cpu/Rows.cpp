@@ -61,10 +61,10 @@ TEST_P(RowKernels, RmsNorm) {
         "%w to %o {{epsilon = 1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, "
         "memref<?x{0}xbf16>\n}\n"
         "exec.kernel @picked(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %w: memref<{0}xf32>, %r: "
-        "memref<?xi32>, %o: memref<?x{0}xf32>) rows [#exec.extent<tokens>, #exec.extent<{0}>, "
-        "#exec.extent<logit_rows>, #exec.extent<logit_rows>] {{\nkernel.rms_norm %x, %w rows %r to %o {{epsilon = "
-        "1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, memref<?xi32>, "
-        "memref<?x{0}xf32>\n}\n}\n",
+        "memref<?xi32>, %o: memref<?x{0}xf32>, %c: memref<?x{0}xbf16>) rows [#exec.extent<tokens>, #exec.extent<{0}>, "
+        "#exec.extent<logit_rows>, #exec.extent<logit_rows>, #exec.extent<logit_rows>] {{\nkernel.rms_norm %x, %w rows "
+        "%r to %o and %c {{epsilon = 1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, "
+        "memref<?xi32>, memref<?x{0}xf32>, memref<?x{0}xbf16>\n}\n}\n",
         width, stride);
     Kernels kernels(GetParam(), text);
     ASSERT_FALSE(HasFailure());
@@ -82,9 +82,9 @@ TEST_P(RowKernels, RmsNorm) {
       }
       return result;
     };
-    Buffer all(tokens * width * 2), few(picked * width * 4);
+    Buffer all(tokens * width * 2), few(picked * width * 4), copy(picked * width * 2);
     kernels.run("all", {input->data(), weight->data(), all.data()}, {.tokens = tokens}, tokens);
-    kernels.run("picked", {input->data(), weight->data(), rowBuffer->data(), few.data()},
+    kernels.run("picked", {input->data(), weight->data(), rowBuffer->data(), few.data(), copy.data()},
                 {.tokens = tokens, .logitRows = picked}, picked);
     for (int64_t token = 0; token < tokens; ++token) {
       std::vector<double> values = expected(token), found;
@@ -99,6 +99,11 @@ TEST_P(RowKernels, RmsNorm) {
         found.push_back(few.as<float>()[row * width + i]);
       }
       EXPECT_LT(difference(values, found), 1e-12) << width;
+      found.clear();
+      for (int64_t i = 0; i < width; ++i) {
+        found.push_back(fromBF16(copy.as<uint16_t>()[row * width + i]));
+      }
+      EXPECT_LT(difference(values, found), 1e-5) << width;
     }
   }
 }

@@ -58,6 +58,14 @@ func.func @rms_norm_c1(%x: memref<?x64xf32>, %w: memref<32xf32>, %o: memref<?x64
 
 // -----
 
+func.func @rms_norm_c1_copy(%x: memref<?x64xf32>, %w: memref<64xf32>, %o: memref<?x64xf32>, %c: memref<?x32xbf16>) {
+  // expected-error@+1 {{copy must be 64 wide}}
+  kernel.rms_norm %x, %w to %o and %c {epsilon = 1.0} : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>, memref<?x32xbf16>
+  return
+}
+
+// -----
+
 func.func @rms_norm_c2(%x: memref<?x64xf32>, %w: memref<64xf32>, %o: memref<?x64xf32>) {
   // expected-error@+1 {{epsilon must be positive, found 0}}
   kernel.rms_norm %x, %w to %o {epsilon = 0.0} : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>
@@ -276,7 +284,7 @@ func.func @head_gemm_c4(%x: memref<?x160xf32>, %w: memref<32768xi8>, %o: memref<
 #routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
 func.func @route_c1(%l: memref<?x16xf32>, %b: memref<15xf32>, %e: memref<?x4xi32>, %w: memref<?x4xf32>) {
   // expected-error@+1 {{bias must have 16 elements}}
-  kernel.route %l bias %b to %e, %w {routing = #routing} : memref<?x16xf32>, memref<15xf32>, memref<?x4xi32>, memref<?x4xf32>
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = 0} : memref<?x16xf32>, memref<15xf32>, memref<?x4xi32>, memref<?x4xf32>
   return
 }
 
@@ -285,7 +293,25 @@ func.func @route_c1(%l: memref<?x16xf32>, %b: memref<15xf32>, %e: memref<?x4xi32
 #routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
 func.func @route_c2(%l: memref<?x16xf32>, %b: memref<16xf32>, %e: memref<?x4xi32>, %w: memref<?x5xf32>) {
   // expected-error@+1 {{weights must be 4 wide}}
-  kernel.route %l bias %b to %e, %w {routing = #routing} : memref<?x16xf32>, memref<16xf32>, memref<?x4xi32>, memref<?x5xf32>
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = 0} : memref<?x16xf32>, memref<16xf32>, memref<?x4xi32>, memref<?x5xf32>
+  return
+}
+
+// -----
+
+#routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
+func.func @route_c2_shared(%l: memref<?x16xf32>, %b: memref<16xf32>, %e: memref<?x4xi32>, %w: memref<?x4xf32>) {
+  // expected-error@+1 {{experts must be 5 wide}}
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = 1} : memref<?x16xf32>, memref<16xf32>, memref<?x4xi32>, memref<?x4xf32>
+  return
+}
+
+// -----
+
+#routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
+func.func @route_c2_negative(%l: memref<?x16xf32>, %b: memref<16xf32>, %e: memref<?x3xi32>, %w: memref<?x3xf32>) {
+  // expected-error@+1 {{shared must not be negative, found -1}}
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = -1} : memref<?x16xf32>, memref<16xf32>, memref<?x3xi32>, memref<?x3xf32>
   return
 }
 
@@ -294,7 +320,7 @@ func.func @route_c2(%l: memref<?x16xf32>, %b: memref<16xf32>, %e: memref<?x4xi32
 #routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
 func.func @route_c3_groups(%l: memref<?x18xf32>, %b: memref<18xf32>, %e: memref<?x4xi32>, %w: memref<?x4xf32>) {
   // expected-error@+1 {{must choose top_k of the experts in top_groups of equal groups, found 4 of 18 in 2 of 4}}
-  kernel.route %l bias %b to %e, %w {routing = #routing} : memref<?x18xf32>, memref<18xf32>, memref<?x4xi32>, memref<?x4xf32>
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = 0} : memref<?x18xf32>, memref<18xf32>, memref<?x4xi32>, memref<?x4xf32>
   return
 }
 
@@ -303,7 +329,7 @@ func.func @route_c3_groups(%l: memref<?x18xf32>, %b: memref<18xf32>, %e: memref<
 #routing = #r1.routing<sigmoid, top_k = 4, groups = 4, top_groups = 2, group_score = top2, normalize = true, scale = 2.5 : f64>
 func.func @route_c3_top_k(%l: memref<?x4xf32>, %b: memref<4xf32>, %e: memref<?x4xi32>, %w: memref<?x4xf32>) {
   // expected-error@+1 {{must choose top_k of the experts in top_groups of equal groups, found 4 of 4 in 2 of 4}}
-  kernel.route %l bias %b to %e, %w {routing = #routing} : memref<?x4xf32>, memref<4xf32>, memref<?x4xi32>, memref<?x4xf32>
+  kernel.route %l bias %b to %e, %w {routing = #routing, shared = 0} : memref<?x4xf32>, memref<4xf32>, memref<?x4xi32>, memref<?x4xf32>
   return
 }
 

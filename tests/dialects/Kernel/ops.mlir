@@ -18,6 +18,9 @@ func.func @rows(%tokens: memref<?xi32>, %table: memref<100x64xbf16>, %h: memref<
   // CHECK: kernel.rms_norm %{{.*}}, %{{.*}} rows %{{.*}} to %{{.*}} {epsilon
   kernel.rms_norm %h, %scale rows %wanted to %normed {epsilon = 1.0}
       : memref<?x64xf32>, memref<64xf32>, memref<?xi32>, memref<?x64xbf16>
+  // CHECK: kernel.rms_norm %{{.*}}, %{{.*}} to %{{.*}} and %{{.*}} {epsilon
+  kernel.rms_norm %h, %scale to %h and %normed {epsilon = 1.0}
+      : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>, memref<?x64xbf16>
   return
 }
 
@@ -52,10 +55,14 @@ func.func @products(%x: memref<?x32xbf16>, %w: memref<4096xi8>, %bias: memref<64
 
 // CHECK-LABEL: func.func @experts
 func.func @experts(%logits: memref<?x16xf32>, %bias: memref<16xf32>, %chosen: memref<?x4xi32>, %weights: memref<?x4xf32>,
-                   %offsets: memref<17xi32>, %gather: memref<?xi32>, %slots: memref<?x4xi32>, %rows: memref<?x64xf32>) {
+                   %offsets: memref<17xi32>, %gather: memref<?xi32>, %slots: memref<?x4xi32>, %rows: memref<?x64xf32>,
+                   %chosen5: memref<?x5xi32>, %weights5: memref<?x5xf32>) {
   // CHECK: kernel.route %{{.*}} bias %{{.*}} to %{{.*}}, %{{.*}} {routing
   kernel.route %logits bias %bias to %chosen, %weights {routing = #routing}
       : memref<?x16xf32>, memref<16xf32>, memref<?x4xi32>, memref<?x4xf32>
+  // CHECK: kernel.route %{{.*}} to %{{.*}}, %{{.*}} {routing = {{.*}}, shared = 1 : i64}
+  kernel.route %logits to %chosen5, %weights5 {routing = #routing, shared = 1}
+      : memref<?x16xf32>, memref<?x5xi32>, memref<?x5xf32>
   // CHECK: kernel.expert_plan %{{.*}} to %{{.*}}, %{{.*}}, %{{.*}} :
   kernel.expert_plan %chosen to %offsets, %gather, %slots
       : memref<?x4xi32>, memref<17xi32>, memref<?xi32>, memref<?x4xi32>

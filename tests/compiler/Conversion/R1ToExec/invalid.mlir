@@ -3,7 +3,8 @@
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -16,6 +17,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %a = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -36,7 +38,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -49,6 +52,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     // expected-note@+1 {{also read here}}
@@ -66,7 +70,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -79,6 +84,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %a = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -100,7 +106,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -113,6 +120,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %a = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -133,7 +141,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -146,6 +155,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %k = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -166,7 +176,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -179,6 +190,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %q = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -199,7 +211,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -212,6 +225,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %q = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -235,7 +249,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -248,6 +263,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %q = r1.linear %x, %w : (!rows, !m) -> !rows
@@ -268,7 +284,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -281,6 +298,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     // expected-error@+1 {{expected logits of an r1.rms_norm, found an input from r1.embedding}}
@@ -294,7 +312,8 @@ module attributes {r1.max_context = 128 : i64} {
 #embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
 #square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#rope = #r1.rope<half, [1.0, 0.1], scale = 1.0 : f64>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -307,6 +326,7 @@ module attributes {r1.max_context = 128 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#vector] : !v
     %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
     %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     // expected-error@+1 {{expected the function's tokens}}
@@ -343,6 +363,122 @@ module attributes {r1.max_context = 128 : i64} {
     %h = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<100x64xbf16>) -> tensor<?x64xf32>
     // expected-error@+1 {{expected logits that are a linear map of a norm, used only here}}
     return %h, %cache : tensor<?x64xf32>, !cache
+  }
+}
+
+// -----
+
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+!rows = tensor<?x64xf32>
+!i = tensor<?xi32>
+!m = tensor<64x64xbf16>
+!v = tensor<64xbf16>
+
+// Two routers.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : !v
+    %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
+    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
+    %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %r = r1.linear %x, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    %e, %ew = r1.route %r {routing = #routing} : (tensor<?x100xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    %es = r1.weight [#square, #square] : tensor<2x64x64xbf16>
+    // expected-error@+1 {{expected experts and weights of one r1.route among 2 experts}}
+    %m = r1.experts %x to %e, %ew gate %es up %es down %es : (!rows, tensor<?x2xi32>, tensor<?x2xf32>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>) -> !rows
+    %s = r1.add %h, %m : !rows
+    %f = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+!rows = tensor<?x64xf32>
+!i = tensor<?xi32>
+!m = tensor<64x64xbf16>
+!v = tensor<64xbf16>
+
+// Experts have nothing to add to.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : !v
+    %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
+    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
+    %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %r = r1.linear %x, %two : (!rows, tensor<2x64xbf16>) -> tensor<?x2xf32>
+    %e, %ew = r1.route %r {routing = #routing} : (tensor<?x2xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    %es = r1.weight [#square, #square] : tensor<2x64x64xbf16>
+    %a = r1.experts %x to %e, %ew gate %es up %es down %es : (!rows, tensor<?x2xi32>, tensor<?x2xf32>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>) -> !rows
+    %b = r1.experts %x to %e, %ew gate %es up %es down %es : (!rows, tensor<?x2xi32>, tensor<?x2xf32>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>) -> !rows
+    // expected-error@+1 {{expected a residual or a linear map as one operand}}
+    %s = r1.add %a, %b : !rows
+    %f = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+!rows = tensor<?x64xf32>
+!i = tensor<?xi32>
+!m = tensor<64x64xbf16>
+!v = tensor<64xbf16>
+
+// The experts are not added to anything.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : !v
+    %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
+    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
+    %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %r = r1.linear %x, %two : (!rows, tensor<2x64xbf16>) -> tensor<?x2xf32>
+    %e, %ew = r1.route %r {routing = #routing} : (tensor<?x2xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    %es = r1.weight [#square, #square] : tensor<2x64x64xbf16>
+    // expected-error@+1 {{expected an r1.add as the only use of the experts' sum}}
+    %s = r1.experts %x to %e, %ew gate %es up %es down %es : (!rows, tensor<?x2xi32>, tensor<?x2xf32>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>, tensor<2x64x64xbf16>) -> !rows
+    %f = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+// A weight is read as an activation.
+#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 16384 : tensor<64x64xf32>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %cache: !cache) -> (tensor<64x64xf32>, !cache) {
+    %w = r1.weight [#square] : tensor<64x64xf32>
+    // expected-error@+1 {{expected activations, found a weight that is read as such}}
+    %l = r1.linear %w, %w : (tensor<64x64xf32>, tensor<64x64xf32>) -> tensor<64x64xf32>
+    return %l, %cache : tensor<64x64xf32>, !cache
   }
 }
 

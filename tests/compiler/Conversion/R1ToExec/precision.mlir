@@ -31,8 +31,9 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     %table = r1.weight [#embed] : tensor<100x64xbf16>
     %scale = r1.weight [#norm] : tensor<64xbf16>
     %h = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<100x64xbf16>) -> tensor<?x64xf32>
-    // CHECK: kernel.rms_norm %{{.*}} to %[[EXACT:[0-9]+]] {{.*}} memref<?x64xf32>{{$}}
-    // BF16: kernel.rms_norm %{{.*}} to %[[NORMED:[0-9]+]] {{.*}} memref<?x64xbf16>{{$}}
+    // BF16: kernel.rms_norm %{{.*}} to %[[EXACT:[0-9]+]] and %[[NORMED:[0-9]+]] {{.*}} memref<?x64xf32>, memref<?x64xbf16>{{$}}
+    // V3: kernel.rms_norm %{{.*}} to %[[EXACT:[0-9]+]] {{.*}} memref<?x64xf32>{{$}}
+    // F32: kernel.rms_norm %{{.*}} to %[[EXACT:[0-9]+]] {{.*}} memref<?x64xf32>{{$}}
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (tensor<?x64xf32>, tensor<64xbf16>) -> tensor<?x64xf32>
     %gw = r1.weight [#gate] : tensor<64x64xbf16>
     %uw = r1.weight [#up] : tensor<64x64xf16>
