@@ -1,5 +1,8 @@
 // The products of a mixture of experts: a block is one panel of one expert's weight for that
 // expert's rows. Experts without rows are passed over before their weights are touched.
+//
+// Blocks are numbered panel by panel, all experts of a panel behind each other: of a token's few experts, every chunk
+// of a launch then holds as much as any other. (Expert by expert, a chunk would hold whole experts, busy ones or none.)
 #include "codegen/Cpu/Families.h"
 #include "codegen/Cpu/PanelProduct.h"
 
@@ -21,8 +24,13 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
   Value gather = op.getGather() ? k.buffer(next++) : Value();
   product.output = k.buffer(next++);
   product.outputElement = elementOf(op.getOutput());
-  forEachMatrix(k, packing, [&](Value expert, Value firstPanel, Value endPanel) {
-    Value begin = k.loadInteger(offsets, expert), end = k.loadInteger(offsets, k.add(expert, k.integer(1)));
+  Value one = k.integer(1), experts = k.integer(packing.getBatch());
+  k.loop(k.integer(0), experts, one, [&](Value expert) {
+    // The panels p with blockBegin <= p * experts + expert < blockEnd.
+    Value before = k.sub(k.integer(packing.getBatch() - 1), expert);
+    Value firstPanel = k.div(k.add(k.blockBegin, before), experts);
+    Value endPanel = k.div(k.add(k.blockEnd, before), experts);
+    Value begin = k.loadInteger(offsets, expert), end = k.loadInteger(offsets, k.add(expert, one));
     product.rows = k.sub(end, begin);
     product.inputIndex = [&](Value row) {
       Value source = k.add(begin, row);
@@ -34,9 +42,8 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
       int64_t count = packing.getScaleCount() / packing.getBatch();
       product.scales = k.address(scales, k.mul(expert, k.integer(count)), k.f32Type());
     }
-    k.ifThen(k.greater(product.rows, k.integer(0)), [&] {
-      k.loop(firstPanel, endPanel, k.integer(1), [&](Value panel) { emitPanelProduct(k, product, panel); });
-    });
+    k.ifThen(k.greater(product.rows, k.integer(0)),
+             [&] { k.loop(firstPanel, endPanel, one, [&](Value panel) { emitPanelProduct(k, product, panel); }); });
   });
   return panelProductScratch(k.target, packing, product.compute);
 }
