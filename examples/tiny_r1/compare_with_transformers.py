@@ -4,8 +4,8 @@
     evaluate.py --answers answers.jsonl && compare_with_transformers.py answers.jsonl
 
 The FP8 weights are widened to float32 by hand (transformers' own FP8 needs a GPU). Two questions: how many held-out
-problems does transformers answer exactly, decoding greedily by itself; and at how many positions of the compiled model's
-texts would transformers have taken the same token. Needs torch, transformers, safetensors and tokenizers.
+problems does transformers answer exactly, decoding greedily by itself; and at how many positions of the compiled
+model's texts would transformers have taken the same token. Needs torch, transformers, safetensors and tokenizers.
 """
 
 import argparse

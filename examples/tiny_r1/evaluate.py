@@ -40,7 +40,7 @@ def main():
     parser.add_argument("--problems", type=pathlib.Path, default=HERE / "held_out.tsv")
     parser.add_argument("--artifact", type=pathlib.Path, help="a compiled Tiny-R1 (default: compile it now)")
     parser.add_argument("--answers", type=pathlib.Path, help="write what it said to this file")
-    parser.add_argument("--sample", type=int, metavar="SEED", help="sample with the model's own temperature, not greedily")
+    parser.add_argument("--sample", type=int, metavar="SEED", help="sample as the model recommends, not greedily")
     options = parser.parse_args()
 
     problems = [line.split("\t") for line in options.problems.read_text().splitlines()]

@@ -4,10 +4,10 @@ Module names follow the Hugging Face checkpoint, so that a state_dict is a check
 transformers' DeepseekV3ForCausalLM: multi-head latent attention with interleaved rotary pairs and YaRN, sigmoid routing
 with a selection bias and group-limited top-k, a shared expert.
 
-Two things make a step fast. Every token passes every expert, and the router's weights, zero for those it did not choose,
-scale what comes out: sixteen experts of this size are one large matrix product, which costs less than gathering tokens.
-And all but the attention itself works on a flat list of tokens, so that the compiler sees one shape whatever the length
-of the rows.
+Two things make a step fast. Every token passes every expert, and the router's weights, zero for those it did not
+choose, scale what comes out: sixteen experts of this size are one large matrix product, which costs less than gathering
+tokens. And all but the attention itself works on a flat list of tokens, so that the compiler sees one shape whatever the
+length of the rows.
 """
 
 import math
@@ -215,7 +215,7 @@ class Experts(nn.Module):
 
     @torch.no_grad()
     def balance(self, load, speed):
-        """Auxiliary-loss-free balancing (DeepSeek-V3, section 2.1.2): nudge the bias of over- and underloaded experts."""
+        """Auxiliary-loss-free balancing (DeepSeek-V3, section 2.1.2): nudges the bias of over- and underloaded ones."""
         load = load.float()
         self.gate.e_score_correction_bias += speed * (load.mean() - load).sign()
 

@@ -2,9 +2,9 @@
 """Trains Tiny-R1 on generated problems: `train.py --checkpoint run.pt 2>&1 | tee training.log`.
 
 A batch holds problems of like length (less padding) and always the same number of tokens (one shape to compile). The
-loss counts what the model says, not the question. Matrix products run in bfloat16, all else in float32. In the last part
-of the run the forward pass sees weights as FP8 storage rounds them, so that export loses nothing; the optimizer goes on
-with the unrounded ones. A run that was stopped continues from its checkpoint.
+loss counts what the model says, not the question. Matrix products run in bfloat16, all else in float32. In the last
+part of the run the forward pass sees weights as FP8 storage rounds them, so that export loses nothing; the optimizer
+goes on with the unrounded ones. A run that was stopped continues from its checkpoint.
 """
 
 import argparse
@@ -129,8 +129,8 @@ def main():
         first, earlier = state["step"], state["seconds"]
     model.compile()
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, config {CONFIG['hidden_size']}x"
-          f"{CONFIG['num_hidden_layers']}, steps {first}..{options.steps}, peak rate {options.rate}, seed {options.seed}, "
-          f"{options.threads} threads", flush=True)
+          f"{CONFIG['num_hidden_layers']}, steps {first}..{options.steps}, peak rate {options.rate}, "
+          f"seed {options.seed}, {options.threads} threads", flush=True)
 
     started, losses = time.time() - earlier, []
     last = time.time()

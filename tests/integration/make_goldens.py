@@ -68,12 +68,13 @@ GOLDENS = {
     "deepseek_v3_bf16": (DEEPSEEK, {}, {"type": "bf16"}),
     "deepseek_v3_f16": (DEEPSEEK, {}, {"type": "f16"}),
     "deepseek_v3_fp8": (DEEPSEEK, FP8, {"type": "fp8"}),
-    "deepseek_v3_fp8_sharded": (DEEPSEEK, {**FP8, "n_routed_experts": 4, "n_group": 2, "topk_group": 2}, {"type": "fp8", "shards": 3}),
+    "deepseek_v3_fp8_sharded": (DEEPSEEK, {**FP8, "n_routed_experts": 4, "n_group": 2, "topk_group": 2},
+                                {"type": "fp8", "shards": 3}),
     "deepseek_v3_direct_query": (DEEPSEEK, {"q_lora_rank": None}, {"type": "bf16"}),
-    "deepseek_v3_no_groups": (DEEPSEEK, {"n_group": 1, "topk_group": 1, "n_routed_experts": 7, "num_experts_per_tok": 2},
-                              {"type": "bf16"}),
-    "deepseek_v3_raw_weights": (DEEPSEEK, {"norm_topk_prob": False, "routed_scaling_factor": 1.5, "n_shared_experts": 2},
-                                {"type": "bf16"}),
+    "deepseek_v3_no_groups": (DEEPSEEK, {"n_group": 1, "topk_group": 1, "n_routed_experts": 7,
+                                         "num_experts_per_tok": 2}, {"type": "bf16"}),
+    "deepseek_v3_raw_weights": (DEEPSEEK, {"norm_topk_prob": False, "routed_scaling_factor": 1.5,
+                                           "n_shared_experts": 2}, {"type": "bf16"}),
     "deepseek_v3_softmax": (DEEPSEEK, {"scoring_func": "softmax", "topk_method": "group_limited_greedy",
                                        "norm_topk_prob": False, "routed_scaling_factor": 4.0}, {"type": "bf16"}),
     "deepseek_v3_softmax_greedy": (DEEPSEEK, {"scoring_func": "softmax", "topk_method": "greedy"}, {"type": "bf16"}),
@@ -98,7 +99,7 @@ GOLDENS = {
 
 
 def route(self, hidden):
-    """DeepSeek's own gate (deepseek-ai/DeepSeek-V3, inference/model.py) for softmax scores and for V2's group choice."""
+    """DeepSeek's own gate (deepseek-ai/DeepSeek-V3, inference/model.py) for softmax scores and V2's group choice."""
     config, hidden = self.config, hidden.view(-1, self.hidden_dim)
     logits = F.linear(hidden.double(), self.weight.double())
     scores = logits.softmax(-1) if config.scoring_func == "softmax" else logits.sigmoid()
@@ -206,7 +207,8 @@ def write(folder, config, tensors, shards):
 
 def make(name):
     base, changes, how = GOLDENS[name]
-    config = {**base, **changes, "torch_dtype": {"f32": "float32", "f16": "float16"}.get(how.get("type", "f32"), "bfloat16")}
+    dtype = {"f32": "float32", "f16": "float16"}.get(how.get("type", "f32"), "bfloat16")
+    config = {**base, **changes, "torch_dtype": dtype}
     generator = torch.Generator().manual_seed(sum(name.encode()))
     model = reference(config)
     fill(model, generator)
