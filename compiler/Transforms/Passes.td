@@ -3,6 +3,51 @@
 
 include "mlir/Pass/PassBase.td"
 
+def DecomposeCompositesPass : Pass<"r1-decompose", "::mlir::ModuleOp"> {
+  let summary = "Writes composites as what they mean: primitives of r1.";
+  let description = [{
+    What each composite means is defined by `DecomposableOpInterface` on the operation; composites that a decomposition is
+    made of are decomposed, too. Afterwards no operation named in `ops` is left; without the option no composite is.
+
+    Before:
+    ```mlir
+    %0 = r1.swiglu %gate, %up : tensor<?x64xf32>
+    ```
+    After:
+    ```mlir
+    %0 = r1.sigmoid %gate : tensor<?x64xf32>
+    %1 = r1.mul %gate, %0 : tensor<?x64xf32>
+    %2 = r1.mul %1, %up : tensor<?x64xf32>
+    ```
+  }];
+  let options = [ListOption<"ops", "ops", "std::string", "The composites to decompose, such as r1.route; all if none">];
+  let statistics = [Statistic<"decomposed", "decomposed", "Number of composites decomposed">];
+}
+
+def InferShapesPass : Pass<"r1-infer-shapes", "::mlir::ModuleOp"> {
+  let summary = "Makes dimensions static that the operands of r1's operations settle.";
+  let description = [{
+    From the arguments down, results take what their operation infers, and a function's type follows its results. Sizes
+    that are computed by constants count, so run `canonicalize` before where an importer left shape arithmetic. Functions
+    that are called keep their types.
+
+    Before:
+    ```mlir
+    func.func @forward(%x: tensor<8x64xf32>, %w: tensor<32x64xbf16>) -> tensor<?x32xf32> {
+      %0 = r1.linear %x, %w : (tensor<8x64xf32>, tensor<32x64xbf16>) -> tensor<?x32xf32>
+      return %0 : tensor<?x32xf32>
+    }
+    ```
+    After:
+    ```mlir
+    func.func @forward(%x: tensor<8x64xf32>, %w: tensor<32x64xbf16>) -> tensor<8x32xf32> {
+      %0 = r1.linear %x, %w : (tensor<8x64xf32>, tensor<32x64xbf16>) -> tensor<8x32xf32>
+      return %0 : tensor<8x32xf32>
+    }
+    ```
+  }];
+}
+
 def OutlineKernelsPass : Pass<"exec-outline-kernels", "::mlir::ModuleOp"> {
   let summary = "Moves kernel operations into symbols that launches share, so that each kernel is compiled once.";
   let description = [{

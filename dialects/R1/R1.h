@@ -2,7 +2,9 @@
 #ifndef DIALECTS_R1_R1_H
 #define DIALECTS_R1_R1_H
 
+#include "dialects/R1/Infer.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
@@ -11,11 +13,16 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+namespace mlir {
+class PatternRewriter;
+} // namespace mlir
+
 #include "dialects/R1/R1Dialect.h.inc"
 #include "dialects/R1/R1Enums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/R1/R1Attrs.h.inc"
 #define GET_TYPEDEF_CLASSES
+#include "dialects/R1/R1Interfaces.h.inc"
 #include "dialects/R1/R1Types.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/R1/R1Ops.h.inc"

@@ -109,4 +109,48 @@ def R1_CacheType : R1_Type<"Cache", "cache"> {
   }];
 }
 
+//===--- Primitives' choices ------------------------------------------------------------------------------------===//
+
+def R1_Comparison : I32EnumAttr<"Comparison", "What r1.compare asks.", [
+  I32EnumAttrCase<"Equal", 0, "eq">,
+  I32EnumAttrCase<"NotEqual", 1, "ne">,
+  I32EnumAttrCase<"Less", 2, "lt">,
+  I32EnumAttrCase<"LessOrEqual", 3, "le">,
+  I32EnumAttrCase<"Greater", 4, "gt">,
+  I32EnumAttrCase<"GreaterOrEqual", 5, "ge">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+def R1_ComparisonAttr : EnumAttr<R1_Dialect, R1_Comparison, "comparison">;
+
+def R1_Reduction : I32EnumAttr<"Reduction", "How r1.reduce makes one element of many.", [
+  I32EnumAttrCase<"Sum", 0, "sum">,
+  I32EnumAttrCase<"Mean", 1, "mean">,
+  I32EnumAttrCase<"Max", 2, "max">,
+  I32EnumAttrCase<"Min", 3, "min">,
+  I32EnumAttrCase<"Prod", 4, "prod">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+def R1_ReductionAttr : EnumAttr<R1_Dialect, R1_Reduction, "reduction">;
+
+def R1_Scatter : I32EnumAttr<"Scatter", "What becomes of the element that r1.scatter_elements meets.", [
+  I32EnumAttrCase<"Replace", 0, "replace">,
+  I32EnumAttrCase<"Add", 1, "add">,
+  I32EnumAttrCase<"Multiply", 2, "mul">,
+  I32EnumAttrCase<"Maximum", 3, "max">,
+  I32EnumAttrCase<"Minimum", 4, "min">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+def R1_ScatterAttr : EnumAttr<R1_Dialect, R1_Scatter, "scatter">;
+
+def R1_CachePart : I32EnumAttr<"CachePart", "Which rows of a token a cache operation means.", [
+  I32EnumAttrCase<"Key", 0, "key">,
+  I32EnumAttrCase<"Value", 1, "value">]> {
+  let cppNamespace = "::elah::r1";
+  let genSpecializedAttr = 0;
+}
+def R1_CachePartAttr : EnumAttr<R1_Dialect, R1_CachePart, "cache_part">;
+
 #endif

@@ -1,9 +1,12 @@
 #ifndef DIALECTS_R1_R1COMPOSITES
 #define DIALECTS_R1_R1COMPOSITES
 
+include "dialects/R1/R1Interfaces.td"
 include "dialects/R1/R1OpBase.td"
 
-def R1_EmbeddingOp : R1_Op<"embedding"> {
+defvar decomposes = DeclareOpInterfaceMethods<R1_DecomposableOpInterface>;
+
+def R1_EmbeddingOp : R1_InferredOp<"embedding", [decomposes]> {
   let summary = "The table's row of each token: [T] x [V, H] -> [T, H].";
   let description = [{
     (C1) the result is [T, H] for T tokens and a table [V, H].
@@ -14,7 +17,7 @@ def R1_EmbeddingOp : R1_Op<"embedding"> {
   let hasVerifier = 1;
 }
 
-def R1_LinearOp : R1_Op<"linear"> {
+def R1_LinearOp : R1_InferredOp<"linear", [decomposes]> {
   let summary = "input * weight^T + bias: [T, K] x [N, K] (+ [N]) -> [T, N].";
   let description = [{
     (C1) the input's last dimension is the weight's K.
@@ -27,7 +30,7 @@ def R1_LinearOp : R1_Op<"linear"> {
   let hasVerifier = 1;
 }
 
-def R1_RmsNormOp : R1_Op<"rms_norm", [AllTypesMatch<["input", "result"]>]> {
+def R1_RmsNormOp : R1_Op<"rms_norm", [AllTypesMatch<["input", "result"]>, decomposes]> {
   let summary = "input / sqrt(mean(input^2) + epsilon) * weight over the last dimension.";
   let description = [{
     (C1) the weight has as many elements as the input's last dimension.
@@ -39,21 +42,25 @@ def R1_RmsNormOp : R1_Op<"rms_norm", [AllTypesMatch<["input", "result"]>]> {
   let hasVerifier = 1;
 }
 
-def R1_AddOp : R1_Op<"add", [SameOperandsAndResultType, Commutative]> {
-  let summary = "Elementwise sum, as residual connections need it.";
-  let arguments = (ins R1_Activation:$lhs, R1_Activation:$rhs);
+def R1_SoftmaxOp : R1_Op<"softmax", [SameOperandsAndResultType, decomposes]> {
+  let summary = "exp(input) / sum(exp(input)) along `axis`, computed from input - max(input).";
+  let description = [{
+    (C1) axis is a dimension of the input.
+  }];
+  let arguments = (ins R1_Activation:$input, I64Attr:$axis);
   let results = (outs R1_Activation:$result);
-  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+  let assemblyFormat = "$input `axis` $axis attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
-def R1_SwigluOp : R1_Op<"swiglu", [SameOperandsAndResultType]> {
+def R1_SwigluOp : R1_Op<"swiglu", [SameOperandsAndResultType, decomposes]> {
   let summary = "gate / (1 + exp(-gate)) * up.";
   let arguments = (ins R1_Activation:$gate, R1_Activation:$up);
   let results = (outs R1_Activation:$result);
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
 }
 
-def R1_AttentionOp : R1_Op<"attention"> {
+def R1_AttentionOp : R1_InferredOp<"attention", [decomposes]> {
   let summary = "Causal attention with grouped key/value heads.";
   let description = [{
     query [T, heads * head_dim], key [T, kv_heads * head_dim], value [T, kv_heads * value_dim]. Query and key are rotated
@@ -78,7 +85,7 @@ def R1_AttentionOp : R1_Op<"attention"> {
   let hasVerifier = 1;
 }
 
-def R1_LatentAttentionOp : R1_Op<"latent_attention"> {
+def R1_LatentAttentionOp : R1_InferredOp<"latent_attention", [decomposes]> {
   let summary = "Multi-head latent attention (MLA; DeepSeek-V2, section 2.1).";
   let description = [{
     query [T, heads * (nope_dim + rope_dim)], per head the unrotated part first. latent [T, rank + rope_dim]: the latent,
@@ -106,7 +113,7 @@ def R1_LatentAttentionOp : R1_Op<"latent_attention"> {
   let hasVerifier = 1;
 }
 
-def R1_RouteOp : R1_Op<"route"> {
+def R1_RouteOp : R1_InferredOp<"route", [decomposes]> {
   let summary = "Chooses experts for each token: logits [T, E] -> experts, weights [T, top_k].";
   let description = [{
     See `#r1.routing` for the rule. The bias counts for the choice only.
@@ -122,14 +129,14 @@ def R1_RouteOp : R1_Op<"route"> {
   let hasVerifier = 1;
 }
 
-def R1_ExpertsOp : R1_Op<"experts", [AllTypesMatch<["input", "result"]>]> {
+def R1_ExpertsOp : R1_Op<"experts", [AllTypesMatch<["input", "result"]>, decomposes]> {
   let summary = "The weighted sum of each token's experts.";
   let description = [{
     result[t] = sum over k of weights[t, k] * down[e] (swiglu(gate[e] input[t], up[e] input[t])), e = experts[t, k];
     gate, up [E, I, H], down [E, H, I].
 
     (C1) gate, up and down have the shapes above.
-    (C2) experts and weights have the same shape [T, K].
+    (C2) experts and weights have the same shape [T, K], and K is static.
   }];
   let arguments = (ins R1_Rows:$input, R1_IndexRows:$experts, R1_Rows:$weights, R1_WeightStack:$gate,
                    R1_WeightStack:$up, R1_WeightStack:$down);
@@ -140,7 +147,7 @@ def R1_ExpertsOp : R1_Op<"experts", [AllTypesMatch<["input", "result"]>]> {
   let hasVerifier = 1;
 }
 
-def R1_NextTokenBlockOp : R1_Op<"next_token_block", [AllTypesMatch<["hidden", "embedded", "result"]>]> {
+def R1_NextTokenBlockOp : R1_InferredOp<"next_token_block", [decomposes]> {
   let summary = "What a multi-token prediction layer reads: a position's hidden state and the token behind it.";
   let description = [{
     result = [rms_norm(embedded, embedding_norm) | rms_norm(hidden, hidden_norm)] * projection^T: the embedding stands
@@ -148,7 +155,8 @@ def R1_NextTokenBlockOp : R1_Op<"next_token_block", [AllTypesMatch<["hidden", "e
     `embedded` [T, H] is the embedding of the token behind row t of `hidden` [T, H]; where `positions` is 0 it counts as
     a row of zeros.
 
-    (C1) hidden_norm and embedding_norm have H elements, and there are T positions.
+    (C1) hidden, embedded and the result are [T, H], hidden_norm and embedding_norm have H elements, and there are T
+    positions.
     (C2) projection is [H, 2 * H].
     (C3) epsilon is positive.
   }];

@@ -13,10 +13,15 @@ def R1_Dialect : Dialect {
     of the lowering. Activations are f32; in which precision they are stored and multiplied is the lowering's choice,
     too. Weights are never constants in the IR: `#r1.weight` names bytes on disk.
 
+    Primitives are the tensor operations that decoders are made of; a composite's meaning is its decomposition into them
+    (`r1-decompose`). The sign of a zero, and which NaN it is, are no part of a meaning. Dimensions may be dynamic; those
+    that an operation's operands settle are inferred (`r1-infer-shapes`).
+
     Attributes of such a module: `r1.architecture` (string), `r1.vocabulary`, `r1.max_context`,
     `r1.bos_token`, `r1.parameters` (i64) and `r1.eos_tokens` (array of i64).
   }];
   let cppNamespace = "::elah::r1";
+  let hasConstantMaterializer = 1;
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
 }

@@ -2,6 +2,9 @@
 #define DIALECTS_R1_R1OPS
 
 include "dialects/R1/R1Composites.td"
+include "dialects/R1/R1Primitives.td"
+
+// What a model keeps: its weights, and the state of a sequence.
 
 def R1_WeightOp : R1_Op<"weight"> {
   let summary = "A tensor that lies on disk.";
@@ -18,6 +21,34 @@ def R1_WeightOp : R1_Op<"weight"> {
   let results = (outs R1_WeightTensor:$result);
   let assemblyFormat = "$parts attr-dict `:` type($result)";
   let hasVerifier = 1;
+}
+
+def R1_CacheAppendOp : R1_Op<"cache_append", [AllTypesMatch<["cache", "new_cache"]>]> {
+  let summary = "The cache with rows [T, width] behind those that it has for `part` of `layer`.";
+  let description = [{
+    (C1) the cache holds layer.
+    (C2) a latent cache has keys alone.
+    (C3) the rows are as wide as that part's.
+  }];
+  let arguments = (ins R1_AnyCache:$cache, R1_Rows:$rows, I64Attr:$layer, R1_CachePartAttr:$part);
+  let results = (outs R1_AnyCache:$new_cache);
+  let assemblyFormat = [{
+    $rows `to` $part `of` $cache `layer` $layer attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def R1_CacheReadOp : R1_Primitive<"cache_read"> {
+  let summary = "All rows that the cache has for `part` of `layer`: [P, width]; row j is that of position j.";
+  let description = [{
+    (C1) the cache holds layer.
+    (C2) a latent cache has keys alone.
+  }];
+  let arguments = (ins R1_AnyCache:$cache, I64Attr:$layer, R1_CachePartAttr:$part);
+  let results = (outs R1_Rows:$result);
+  let assemblyFormat = [{
+    $part `of` $cache `layer` $layer attr-dict `:` functional-type(operands, results)
+  }];
 }
 
 #endif

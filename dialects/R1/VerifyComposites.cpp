@@ -9,9 +9,7 @@ namespace {
 
 constexpr int64_t anySize = ShapedType::kDynamic;
 
-ArrayRef<int64_t> shapeOf(Value value) {
-  return cast<RankedTensorType>(value.getType()).getShape();
-}
+ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
 
 int64_t dim(Value value, int64_t index) { return shapeOf(value)[index]; }
 
@@ -50,27 +48,24 @@ LogicalResult expectCacheResult(Operation *op, Value cache, Value newCache) {
     return op->emitOpError() << "must return a cache exactly if it is given one";
   }
   if (cache && newCache.getType() != cache.getType()) {
-    return op->emitOpError() << "must return the type of cache that it is given, "
-                             << cache.getType() << ", found " << newCache.getType();
+    return op->emitOpError() << "must return the type of cache that it is given, " << cache.getType() << ", found "
+                             << newCache.getType();
   }
   return success();
 }
 
-LogicalResult expectCache(Operation *op, Value cache, CacheKind kind, int64_t layer,
-                          int64_t keyWidth, int64_t valueWidth) {
+LogicalResult expectCache(Operation *op, Value cache, CacheKind kind, int64_t layer, int64_t keyWidth,
+                          int64_t valueWidth) {
   if (!cache) {
     return success();
   }
   auto type = cast<CacheType>(cache.getType());
-  if (type.getKind() != kind || type.getKeyWidth() != keyWidth ||
-      type.getValueWidth() != valueWidth) {
-    return op->emitOpError() << "needs a cache of kind " << stringifyCacheKind(kind)
-                             << " with key_width " << keyWidth << " and value_width " << valueWidth
-                             << ", found " << type;
+  if (type.getKind() != kind || type.getKeyWidth() != keyWidth || type.getValueWidth() != valueWidth) {
+    return op->emitOpError() << "needs a cache of kind " << stringifyCacheKind(kind) << " with key_width " << keyWidth
+                             << " and value_width " << valueWidth << ", found " << type;
   }
   if (layer < 0 || layer >= type.getLayers()) {
-    return op->emitOpError() << "layer must be in 0.." << type.getLayers() - 1 << ", found "
-                             << layer;
+    return op->emitOpError() << "layer must be in 0.." << type.getLayers() - 1 << ", found " << layer;
   }
   return success();
 }
@@ -78,14 +73,12 @@ LogicalResult expectCache(Operation *op, Value cache, CacheKind kind, int64_t la
 } // namespace
 
 LogicalResult EmbeddingOp::verify() {
-  return expectShape(*this, "the result", getResult(),
-                     {dim(getTokens(), 0), lastDim(getTable())}); // embedding_c1
+  return expectShape(*this, "the result", getResult(), {dim(getTokens(), 0), lastDim(getTable())}); // embedding_c1
 }
 
 LogicalResult LinearOp::verify() {
   int64_t rows = dim(getInput(), 0), outputs = dim(getWeight(), 0);
-  if (failed(expectShape(*this, "the input", getInput(),
-                         {anySize, dim(getWeight(), 1)}))) { // linear_c1
+  if (failed(expectShape(*this, "the input", getInput(), {anySize, dim(getWeight(), 1)}))) { // linear_c1
     return failure();
   }
   if (failed(expectShape(*this, "the result", getResult(), {rows, outputs}))) { // linear_c2
@@ -104,26 +97,30 @@ LogicalResult RmsNormOp::verify() {
   return expectPositiveEpsilon(*this, getEpsilon()); // rms_norm_c2
 }
 
+LogicalResult SoftmaxOp::verify() {
+  int64_t axis = getAxis(), rank = static_cast<int64_t>(shapeOf(getInput()).size());
+  if (axis < 0 || axis >= rank) { // softmax_c1
+    return emitOpError() << "axis must be a dimension of " << getInput().getType() << ", found " << axis;
+  }
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   int64_t heads = getHeads(), kvHeads = getKvHeads(), tokens = dim(getQuery(), 0);
   if (kvHeads <= 0 || heads <= 0 || heads % kvHeads != 0) { // attention_c1
-    return emitOpError() << "heads must be a multiple of kv_heads, found " << heads << " and "
-                         << kvHeads;
+    return emitOpError() << "heads must be a multiple of kv_heads, found " << heads << " and " << kvHeads;
   }
   int64_t keyWidth = kvHeads * getHeadDim(), valueWidth = kvHeads * getValueDim();
-  if (failed(expectShape(*this, "query", getQuery(),
-                         {tokens, heads * static_cast<int64_t>(getHeadDim())})) ||
+  if (failed(expectShape(*this, "query", getQuery(), {tokens, heads * static_cast<int64_t>(getHeadDim())})) ||
       failed(expectShape(*this, "key", getKey(), {tokens, keyWidth})) || // attention_c2
       failed(expectShape(*this, "value", getValue(), {tokens, valueWidth})) ||
       failed(expectShape(*this, "positions", getPositions(), {tokens})) ||
-      failed(expectShape(*this, "the result", getResult(),
-                         {tokens, heads * static_cast<int64_t>(getValueDim())}))) {
+      failed(expectShape(*this, "the result", getResult(), {tokens, heads * static_cast<int64_t>(getValueDim())}))) {
     return failure();
   }
-  if (RopeAttr rope = getRopeAttr();
-      rope && rope.getDim() > static_cast<int64_t>(getHeadDim())) { // attention_c3
-    return emitOpError() << "rope must rotate at most head_dim = " << getHeadDim()
-                         << " elements, found " << rope.getDim();
+  if (RopeAttr rope = getRopeAttr(); rope && rope.getDim() > static_cast<int64_t>(getHeadDim())) { // attention_c3
+    return emitOpError() << "rope must rotate at most head_dim = " << getHeadDim() << " elements, found "
+                         << rope.getDim();
   }
   if (failed(expectCache(*this, getCache(), CacheKind::KeyValue, getLayer(), keyWidth,
                          valueWidth))) { // attention_c4
@@ -133,11 +130,9 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult LatentAttentionOp::verify() {
-  int64_t heads = getHeads(), nope = getNopeDim(), rope = getRopeDim(), value = getValueDim(),
-          rank = getRank();
+  int64_t heads = getHeads(), nope = getNopeDim(), rope = getRopeDim(), value = getValueDim(), rank = getRank();
   int64_t tokens = dim(getQuery(), 0);
-  if (failed(expectShape(*this, "query", getQuery(),
-                         {tokens, heads * (nope + rope)})) || // latent_attention_c1
+  if (failed(expectShape(*this, "query", getQuery(), {tokens, heads * (nope + rope)})) || // latent_attention_c1
       failed(expectShape(*this, "latent", getLatent(), {tokens, rank + rope})) ||
       failed(expectShape(*this, "norm_weight", getNormWeight(), {rank})) ||
       failed(expectShape(*this, "expand", getExpand(), {heads * (nope + value), rank})) ||
@@ -146,8 +141,7 @@ LogicalResult LatentAttentionOp::verify() {
     return failure();
   }
   if (getRope().getDim() != rope) { // latent_attention_c2
-    return emitOpError() << "rope must rotate rope_dim = " << rope << " elements, found "
-                         << getRope().getDim();
+    return emitOpError() << "rope must rotate rope_dim = " << rope << " elements, found " << getRope().getDim();
   }
   if (failed(expectCache(*this, getCache(), CacheKind::Latent, getLayer(), rank + rope,
                          0)) ||                                      // latent_attention_c3
@@ -169,30 +163,29 @@ LogicalResult RouteOp::verify() {
   int64_t groups = routing.getGroups(), topGroups = routing.getTopGroups();
   if (groups < 1 || experts % groups != 0 || topGroups < 1 || topGroups > groups) { // route_c3
     return emitOpError() << "groups must divide the " << experts
-                         << " experts and top_groups lie in 1..groups, found groups " << groups
-                         << " and top_groups " << topGroups;
+                         << " experts and top_groups lie in 1..groups, found groups " << groups << " and top_groups "
+                         << topGroups;
   }
   if (routing.getTopK() < 1 || routing.getTopK() > experts / groups * topGroups) { // route_c2
-    return emitOpError() << "top_k must lie in 1.." << experts / groups * topGroups << ", found "
-                         << routing.getTopK();
+    return emitOpError() << "top_k must lie in 1.." << experts / groups * topGroups << ", found " << routing.getTopK();
   }
-  if (failed(
-          expectShape(*this, "experts", getExperts(), {tokens, routing.getTopK()}))) { // route_c4
+  if (failed(expectShape(*this, "experts", getExperts(), {tokens, routing.getTopK()}))) { // route_c4
     return failure();
   }
   return expectShape(*this, "weights", getWeights(), {tokens, routing.getTopK()}); // route_c4
 }
 
 LogicalResult ExpertsOp::verify() {
-  int64_t hidden = lastDim(getInput()), experts = dim(getGate(), 0),
-          intermediate = dim(getGate(), 1);
-  if (failed(
-          expectShape(*this, "gate", getGate(), {experts, intermediate, hidden})) || // experts_c1
+  int64_t hidden = lastDim(getInput()), experts = dim(getGate(), 0), intermediate = dim(getGate(), 1);
+  if (failed(expectShape(*this, "gate", getGate(), {experts, intermediate, hidden})) || // experts_c1
       failed(expectShape(*this, "up", getUp(), {experts, intermediate, hidden})) ||
       failed(expectShape(*this, "down", getDown(), {experts, hidden, intermediate}))) {
     return failure();
   }
   int64_t tokens = dim(getInput(), 0), chosen = lastDim(getExperts());
+  if (ShapedType::isDynamic(chosen)) { // experts_c2
+    return emitOpError() << "must know the number of experts of a token, found " << getExperts().getType();
+  }
   if (failed(expectShape(*this, "experts", getExperts(), {tokens, chosen}))) { // experts_c2
     return failure();
   }
@@ -201,14 +194,15 @@ LogicalResult ExpertsOp::verify() {
 
 LogicalResult NextTokenBlockOp::verify() {
   int64_t tokens = dim(getHidden(), 0), hidden = lastDim(getHidden());
-  if (failed(expectShape(*this, "hidden_norm", getHiddenNorm(), {hidden})) || // next_token_block_c1
+  if (failed(expectShape(*this, "embedded", getEmbedded(), {tokens, hidden})) || // next_token_block_c1
+      failed(expectShape(*this, "the result", getResult(), {tokens, hidden})) ||
+      failed(expectShape(*this, "hidden_norm", getHiddenNorm(), {hidden})) ||
       failed(expectShape(*this, "embedding_norm", getEmbeddingNorm(), {hidden})) ||
       failed(expectShape(*this, "positions", getPositions(), {tokens}))) {
     return failure();
   }
   int64_t both = ShapedType::isDynamic(hidden) ? anySize : 2 * hidden;
-  if (failed(expectShape(*this, "projection", getProjection(),
-                         {hidden, both}))) { // next_token_block_c2
+  if (failed(expectShape(*this, "projection", getProjection(), {hidden, both}))) { // next_token_block_c2
     return failure();
   }
   return expectPositiveEpsilon(*this, getEpsilon()); // next_token_block_c3

@@ -1,4 +1,4 @@
-// What the r1 dialect's attributes and types may say, and how the parts of a weight fit together.
+// What the r1 dialect's attributes and types may say, how the parts of a weight fit together, and what a cache takes.
 // Each check carries the number that it has in the description; the test of the same name breaks
 // it.
 #include "dialects/R1/R1.h"
@@ -7,29 +7,27 @@
 using namespace mlir;
 using namespace elah::r1;
 
-LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
-                                 int64_t columns) {
+LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows, int64_t columns) {
   if (rows <= 0 || columns <= 0) { // blocks_c1
     return emitError() << "expected blocks of positive size, found " << rows << " x " << columns;
   }
   return success();
 }
 
-LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RopeLayout,
-                               DenseF64ArrayAttr frequencies, FloatAttr) {
+LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RopeLayout, DenseF64ArrayAttr frequencies,
+                               FloatAttr) {
   if (frequencies.empty()) { // rope_c1
     return emitError() << "expected at least one frequency, found none";
   }
   return success();
 }
 
-LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, CacheKind kind,
-                                int64_t layers, int64_t keyWidth, int64_t valueWidth) {
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, CacheKind kind, int64_t layers,
+                                int64_t keyWidth, int64_t valueWidth) {
   bool hasValues = kind == CacheKind::KeyValue;
   if (layers <= 0 || keyWidth <= 0 || valueWidth < 0 || (valueWidth > 0) != hasValues) { // cache_c1
-    return emitError() << "expected positive layers and key_width and value_width "
-                       << (hasValues ? "positive" : "0") << ", found " << layers << ", " << keyWidth
-                       << " and " << valueWidth;
+    return emitError() << "expected positive layers and key_width and value_width " << (hasValues ? "positive" : "0")
+                       << ", found " << layers << ", " << keyWidth << " and " << valueWidth;
   }
   return success();
 }
@@ -48,23 +46,20 @@ SmallVector<int64_t> scaleShape(RankedTensorType type, BlocksAttr blocks) {
 LogicalResult verifyPart(WeightOp op, WeightAttr part) {
   RankedTensorType type = part.getType();
   if (!type.hasStaticShape() || !type.getElementType().isIntOrFloat() ||
-      part.getSize() != static_cast<uint64_t>(type.getNumElements()) *
-                            type.getElementTypeBitWidth() / 8) { // weight_c3
-    return op.emitOpError() << "part " << part.getName() << " must have the bytes of " << type
-                            << ", found " << part.getSize();
+      part.getSize() != static_cast<uint64_t>(type.getNumElements()) * type.getElementTypeBitWidth() / 8) { // weight_c3
+    return op.emitOpError() << "part " << part.getName() << " must have the bytes of " << type << ", found "
+                            << part.getSize();
   }
   auto blocks = dyn_cast_or_null<BlocksAttr>(type.getEncoding());
   WeightAttr scales = part.getScales();
   bool fits = !blocks && !scales;
   if (blocks && scales && type.getRank() >= 2) {
     RankedTensorType found = scales.getType();
-    fits = found.getElementType().isF32() &&
-           found.getShape() == ArrayRef<int64_t>(scaleShape(type, blocks)) &&
+    fits = found.getElementType().isF32() && found.getShape() == ArrayRef<int64_t>(scaleShape(type, blocks)) &&
            scales.getSize() == static_cast<uint64_t>(found.getNumElements()) * 4;
   }
   if (!fits) { // weight_c4
-    InFlightDiagnostic diagnostic = op.emitOpError()
-                                    << "part " << part.getName() << " of " << type << " must have ";
+    InFlightDiagnostic diagnostic = op.emitOpError() << "part " << part.getName() << " of " << type << " must have ";
     if (blocks) {
       diagnostic << "one f32 scale for each of its blocks";
     } else {
@@ -88,8 +83,7 @@ LogicalResult WeightOp::verify() {
   for (Attribute part : getParts()) { // weight_c1
     auto weight = cast<WeightAttr>(part);
     if (weight.getType() != first) {
-      return emitOpError() << "parts must have one type, found " << first << " and "
-                           << weight.getType();
+      return emitOpError() << "parts must have one type, found " << first << " and " << weight.getType();
     }
     if (failed(verifyPart(*this, weight))) {
       return failure();
@@ -102,6 +96,24 @@ LogicalResult WeightOp::verify() {
   auto expected = RankedTensorType::get(shape, first.getElementType(), first.getEncoding());
   if (getResult().getType() != expected) {
     return emitOpError() << "must return " << expected << ", found " << getResult().getType();
+  }
+  return success();
+}
+
+LogicalResult CacheAppendOp::verify() {
+  auto cache = cast<CacheType>(getCache().getType());
+  int64_t layer = getLayer();
+  if (layer < 0 || layer >= cache.getLayers()) { // cache_append_c1
+    return emitOpError() << "layer must be in 0.." << cache.getLayers() - 1 << ", found " << layer;
+  }
+  bool isKey = getPart() == CachePart::Key;
+  if (!isKey && cache.getKind() == CacheKind::Latent) { // cache_append_c2
+    return emitOpError() << "a latent cache has keys alone, found value";
+  }
+  int64_t width = isKey ? cache.getKeyWidth() : cache.getValueWidth();
+  int64_t found = cast<RankedTensorType>(getRows().getType()).getDimSize(1);
+  if (!ShapedType::isDynamic(found) && found != width) { // cache_append_c3
+    return emitOpError() << "rows must be " << width << " wide, found " << getRows().getType();
   }
   return success();
 }

@@ -549,3 +549,23 @@ func.func @next_token_block_c3(%h: tensor<?x6xf32>, %e: tensor<?x6xf32>, %p: ten
       : (tensor<?x6xf32>, tensor<?x6xf32>, tensor<?xi32>, tensor<6xf32>, tensor<6xf32>, tensor<6x12xbf16>) -> tensor<?x6xf32>
   return
 }
+
+// -----
+
+func.func @experts_c2(%x: tensor<?x6xf32>, %e: tensor<?x?xi32>, %w: tensor<?x?xf32>, %g: tensor<4x8x6xbf16>,
+    %d: tensor<4x6x8xbf16>) {
+  // expected-error@+1 {{must know the number of experts of a token, found 'tensor<?x?xi32>'}}
+  %0 = r1.experts %x to %e, %w gate %g up %g down %d : (tensor<?x6xf32>, tensor<?x?xi32>, tensor<?x?xf32>,
+      tensor<4x8x6xbf16>, tensor<4x8x6xbf16>, tensor<4x6x8xbf16>) -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @next_token_block_c1(%h: tensor<?x6xf32>, %e: tensor<?x4xf32>, %p: tensor<?xi32>, %n: tensor<6xf32>,
+    %w: tensor<6x12xbf16>) {
+  // expected-error@+1 {{embedded must be [?, 6], found 'tensor<?x4xf32>'}}
+  %0 = r1.next_token_block %h, %e at %p norms %n, %n projection %w {epsilon = 1.0e-6}
+      : (tensor<?x6xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<6xf32>, tensor<6xf32>, tensor<6x12xbf16>) -> tensor<?x6xf32>
+  return
+}
