@@ -7,11 +7,12 @@ using namespace mlir;
 namespace elah {
 namespace {
 
-/// Whether a matrix has the shape, format and blocks of each of `experts`' matrices.
+/// Whether a matrix is one tensor with the shape, format and blocks of each of `experts`' matrices.
 bool isAlike(Value matrix, Value experts) {
+  auto weight = matrix.getDefiningOp<r1::WeightOp>();
   auto one = cast<RankedTensorType>(matrix.getType()), all = cast<RankedTensorType>(experts.getType());
-  return one.getElementType() == all.getElementType() && one.getEncoding() == all.getEncoding() &&
-         one.getShape() == all.getShape().drop_front();
+  return weight && weight.getParts().size() == 1 && one.getElementType() == all.getElementType() &&
+         one.getEncoding() == all.getEncoding() && one.getShape() == all.getShape().drop_front();
 }
 
 /// The r1.add that is the only use of a value, if it adds two different values.
