@@ -17,9 +17,8 @@ std::string sha256(llvm::ArrayRef<uint8_t> bytes) { return llvm::toHex(llvm::SHA
 
 } // namespace
 
-llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, WeightMode weights,
-                                         const ModelFiles &modelFiles, const proto::Manifest &manifest,
-                                         const ShardFiles &shards) {
+llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, const ModelFiles &modelFiles,
+                                         const proto::Manifest &manifest, const ShardFiles &shards) {
   llvm::json::Object inputs;
   for (const auto &[name, bytes] : modelFiles) {
     inputs[name] = sha256(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
@@ -39,14 +38,8 @@ llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, Weigh
     flags[name] = value;
   }
   llvm::json::Object receipt{
-      {"elah", ELAH_VERSION},
-      {"format", ELAH_ARTIFACT_VERSION},
-      {"llvm", LLVM_VERSION_STRING},
-      {"cpu", contents.target.name},
-      {"weights", weights == WeightMode::Embed ? "embed" : "reference"},
-      {"flags", std::move(flags)},
-      {"inputs", std::move(inputs)},
-      {"shard_headers", std::move(headers)},
+      {"elah", ELAH_VERSION},      {"format", ELAH_ARTIFACT_VERSION}, {"llvm", LLVM_VERSION_STRING},
+      {"flags", std::move(flags)}, {"inputs", std::move(inputs)},     {"shard_headers", std::move(headers)},
   };
   return llvm::formatv("{0:2}\n", llvm::json::Value(std::move(receipt))).str();
 }

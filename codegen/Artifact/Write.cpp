@@ -208,7 +208,7 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
   addFile(ELAH_SECTION_TOKENIZER, "tokenizer.json");
   addFile(ELAH_SECTION_TOKENIZER_CONFIG, "tokenizer_config.json");
   addFile(ELAH_SECTION_GENERATION_CONFIG, "generation_config.json");
-  llvm::Expected<std::string> receipt = buildReceipt(contents, options.weights, *modelFiles, manifest, shards);
+  llvm::Expected<std::string> receipt = buildReceipt(contents, *modelFiles, manifest, shards);
   if (!receipt) {
     return receipt.takeError();
   }

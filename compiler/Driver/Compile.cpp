@@ -321,8 +321,8 @@ private:
                       {"max-prefill", std::to_string(options.maxPrefill)},
                       {"precision", options.precision},
                       {"weights", options.referencesWeights ? "reference" : "embed"},
-                      {"next-token-layers", options.importsNextTokenLayers ? "import" : "skip"},
-                      {"emit", options.isProgram ? "exe" : "artifact"}};
+                      {"next-token-layers", options.importsNextTokenLayers ? "import" : "skip"}};
+    // Not --emit: a program holds the very artifact that would stand alone.
     WriteOptions writing;
     writing.outputPath = output;
     writing.weights = options.referencesWeights ? WeightMode::Reference : WeightMode::Embed;

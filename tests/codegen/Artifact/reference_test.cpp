@@ -4,6 +4,7 @@
 #include <cstring>
 #include <elah/elah.h>
 #include <functional>
+#include <sstream>
 
 using namespace elah;
 namespace fs = std::filesystem;
@@ -213,6 +214,20 @@ TEST_F(ReferenceTest, SessionsShareTheWeights) {
   elah_session_free(first);
   EXPECT_EQ(run(artifact, 1, nullptr).code, ELAH_NOT_FOUND); // the weights ended with the last session
   elah_artifact_close(artifact);
+}
+
+// Scripts read it: what is new may only come behind.
+TEST_F(ReferenceTest, TheDescriptionKeepsItsOrder) {
+  write();
+  std::string keys;
+  std::istringstream lines(describe());
+  for (std::string line; std::getline(lines, line);) {
+    if (llvm::StringRef(line).starts_with("  \"")) {
+      keys += line.substr(3, line.find('"', 3) - 3) + " ";
+    }
+  }
+  EXPECT_EQ(keys, "identity architecture target cpu cpu_features parameters active_weight_bytes flops_per_token "
+                  "vocabulary limits cache weights sections kernels receipt ");
 }
 
 TEST_F(ReferenceTest, IdentityIsThatOfTheContent) {
