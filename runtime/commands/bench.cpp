@@ -156,5 +156,8 @@ int elahBenchCommand(int argc, char **argv) {
               computed / 1e9, 100 * computeFraction);
   std::printf("decode  %4u tokens   %9.1f tokens/s   %.1f GB/s of weights, %.0f %% of the read bandwidth\n",
               generateTokens, decodeRate, read / 1e9, 100 * readFraction);
+  if (readFraction > 1) {
+    std::printf("The weights lie in the caches: they are read faster than memory is.\n");
+  }
   return finishOutput(0);
 }
