@@ -80,9 +80,6 @@ llvm::Error checkRequest(const CpuKernelRequest &request, const CpuTarget &targe
     return unsupported(request, "has panels of " + llvm::Twine(packing.getPanel()) + " columns, " + target.name +
                                     " needs " + llvm::Twine(target.panel()));
   }
-  if (packing.isScaled() && packing.getBlockK() % packing.getStep() != 0) {
-    return unsupported(request, "has scale blocks of odd length along k, " + llvm::Twine(packing.getBlockK()));
-  }
   return llvm::Error::success();
 }
 

@@ -15,6 +15,7 @@ uint64_t emitGemm(kernel::GemmOp op, KernelBuilder &k) {
   product.accumulate = op.getAccumulate();
   product.input = k.buffer(next++);
   product.inputElement = elementOf(op.getInput());
+  product.inputStride = rowStride(op.getInput());
   product.weight = k.buffer(next++);
   product.scales = op.getScales() ? k.buffer(next++) : Value();
   product.bias = op.getBias() ? k.buffer(next++) : Value();

@@ -18,6 +18,7 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
   product.swiglu = op.getActivation() == kernel::Activation::Swiglu;
   product.input = k.buffer(next++);
   product.inputElement = elementOf(op.getInput());
+  product.inputStride = op.getGather() ? 0 : rowStride(op.getInput());
   Value weights = k.buffer(next++);
   Value scales = op.getScales() ? k.buffer(next++) : Value();
   Value offsets = k.buffer(next++);

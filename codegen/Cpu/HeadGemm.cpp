@@ -13,6 +13,7 @@ uint64_t emitHeadGemm(kernel::HeadGemmOp op, KernelBuilder &k) {
   product.compute = op.getCompute();
   product.input = k.buffer(0);
   product.inputElement = elementOf(op.getInput());
+  product.inputStride = rowStride(op.getInput());
   Value weights = k.buffer(1);
   product.output = k.buffer(2);
   product.outputElement = elementOf(op.getOutput());

@@ -8,9 +8,13 @@
 // block is converted once into scratch memory, where it stays in the first- or second-level cache
 // for all tiles of the chunk, and sums wait in scratch memory between blocks.
 //
+// With AMX the second way multiplies tiles of 16 x 16 instead (TileBlock.cpp).
+//
 // Block scales (fp8) multiply the sums of a block of k, not the weights: e4m3 is exact in bf16, its
 // product with a scale is not. Computing in f32, blocks that are converted once are scaled then.
 #include "codegen/Cpu/PanelProduct.h"
+#include "codegen/Cpu/AmxTiles.h"
+#include "codegen/Cpu/TileBlock.h"
 #include "codegen/Cpu/WeightVectors.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -25,16 +29,16 @@ constexpr int64_t vectorsPerPanel = 4;
 /// Steps of k that are taken at a time where nothing else says: a panel's block then takes 128 KiB
 /// at 512 bits.
 constexpr int64_t mostBlockSteps = 512;
+constexpr int64_t mostTileSteps = 256;      ///< With AMX, which is hungrier.
+constexpr int64_t mostStreamedTileRows = 2; ///< More rows than that are for AMX.
 
 int64_t chunkRows(const CpuTarget &target) { return 192 / target.tileRows * target.tileRows; }
 
-/// The steps of a block of k: one scale's, or an even part of them, or as many as caches like.
-int64_t blockSteps(kernel::PackingAttr packing) {
-  if (!packing.isScaled()) {
-    int64_t steps = packing.getK() / packing.getStep();
-    int64_t blocks = std::max<int64_t>(1, llvm::divideCeil(steps, mostBlockSteps));
-    return std::max<int64_t>(1, llvm::divideCeil(steps, blocks));
-  }
+/// Values of k in a row of an AMX register.
+constexpr int64_t tileValues = 2 * AmxTiles::pairs;
+
+/// The steps of a scale's block of k, or an even part of them.
+int64_t scaledSteps(kernel::PackingAttr packing) {
   int64_t steps =
       std::min(packing.getBlockK(), packing.getK() + packing.getK() % packing.getStep()) / packing.getStep();
   while (steps > mostBlockSteps && steps % 2 == 0) {
@@ -43,28 +47,67 @@ int64_t blockSteps(kernel::PackingAttr packing) {
   return steps;
 }
 
+/// Whether many rows are multiplied with AMX.
+bool usesTiles(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
+  return target.hasAmxBF16 && compute == kernel::Compute::BF16 &&
+         (!packing.isScaled() || scaledSteps(packing) % AmxTiles::pairs == 0);
+}
+
+/// The steps of a block of k: one scale's, or as many as caches like.
+int64_t blockSteps(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
+  if (packing.isScaled()) {
+    return scaledSteps(packing);
+  }
+  bool hasTiles = usesTiles(target, packing, compute);
+  int64_t unit = hasTiles ? AmxTiles::pairs : 1, most = hasTiles ? mostTileSteps : mostBlockSteps;
+  int64_t units = std::max<int64_t>(1, packing.getK() / packing.getStep() / unit);
+  return llvm::divideCeil(units, llvm::divideCeil(units, most / unit)) * unit;
+}
+
+/// Where things lie in a thread's scratch memory: sums first.
+struct ScratchPlan {
+  int64_t unpacked, tiles, end;
+
+  ScratchPlan(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
+    int64_t steps = blockSteps(target, packing, compute), stepBytes = packing.getPanel() * 4;
+    bool hasTiles = usesTiles(target, packing, compute);
+    unpacked = chunkRows(target) * packing.getPanel() * 4;
+    bool isConverted = WeightVectors::isConverted(packing.getFormat(), compute);
+    tiles = unpacked + (isConverted ? steps : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
+    end = tiles + (hasTiles ? static_cast<int64_t>(tileBlockScratch(steps / AmxTiles::pairs)) : 0);
+  }
+};
+
 class PanelEmitter {
 public:
   PanelEmitter(KernelBuilder &k, const PanelProduct &product, Value panel)
       : k(k), p(product), packing(product.packing), weights(k, packing.getFormat(), product.compute), panel(panel),
         steps(packing.getK() / packing.getStep()), hasRest(packing.getK() % packing.getStep() != 0),
-        perBlock(blockSteps(packing)), f32(k.f32Type()), sums(k.scratch) {
+        perBlock(blockSteps(k.target, packing, product.compute)),
+        hasTiles(usesTiles(k.target, packing, product.compute)), f32(k.f32Type()), sums(k.scratch) {
     panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
-    unpacked = k.address(k.scratch, k.integer(chunkRows(k.target) * packing.getPanel()), f32);
+    ScratchPlan plan(k.target, packing, p.compute);
+    unpacked = k.address(k.scratch, k.integer(plan.unpacked), k.builder.getI8Type());
+    tileScratch = k.address(k.scratch, k.integer(plan.tiles), k.builder.getI8Type());
   }
 
   void emit() {
     Value chunk = k.integer(chunkRows(k.target));
+    int64_t mostStreamed = hasTiles ? mostStreamedTileRows : k.target.tileRows;
     k.loop(k.integer(0), p.rows, chunk, [&](Value first) {
       Value count = k.min(chunk, k.sub(p.rows, first));
       k.ifElse(
-          k.greater(count, k.integer(k.target.tileRows)), {},
+          k.greater(count, k.integer(mostStreamed)), {},
           [&] {
-            emitBlocks(first, count);
+            if (hasTiles) {
+              emitTileBlocks(first, count);
+            } else {
+              emitBlocks(first, count);
+            }
             return KernelBuilder::Values{};
           },
           [&] {
-            for (int64_t rows = 1; rows <= k.target.tileRows; ++rows) {
+            for (int64_t rows = 1; rows <= mostStreamed; ++rows) {
               k.ifThen(k.equal(count, k.integer(rows)), [&] { emitStream(first, rows); });
             }
             return KernelBuilder::Values{};
@@ -76,7 +119,6 @@ public:
 private:
   using Values = KernelBuilder::Values;
 
-  bool scalesSums() const { return packing.isScaled(); }
   /// Whether the second way scales weights as it converts them.
   bool scalesWeights() const { return packing.isScaled() && p.compute == kernel::Compute::F32; }
 
@@ -131,34 +173,17 @@ private:
   }
 
   //===--- Scales ---===//
-  /// The scales of a block of k, for each vector of the panel: scalars, or vectors where a vector's
-  /// columns have several.
+  /// The scales of a block of k, one for each vector of the panel. A block's rows are whole panels, so that the panel
+  /// has one scale, or one for the gate's half and one for the up projection's.
   Values scalesOf(Value firstStep) {
     Value blockColumn = k.div(k.mul(firstStep, k.integer(packing.getStep())), k.integer(packing.getBlockK()));
-    Value firstColumn = k.mul(panel, k.integer(packing.getPanelColumns()));
-    auto scaleOf = [&](int64_t half, int64_t column) {
-      // Columns beyond the last are zero, whatever their scale.
-      Value row = k.min(k.div(k.add(firstColumn, k.integer(column)), k.integer(packing.getBlockN())),
-                        k.integer(packing.getBlockRows() - 1));
-      Value index = k.mul(k.add(row, k.integer(half * packing.getBlockRows())), k.integer(packing.getBlockColumns()));
-      return k.load(p.scales, k.add(index, blockColumn), f32, 0);
-    };
+    Value blockRow = k.div(k.mul(panel, k.integer(packing.getPanelColumns())), k.integer(packing.getBlockN()));
     Values scales;
     for (int64_t v = 0; v < vectorsPerPanel; ++v) {
-      int64_t column = v * k.lanes(), half = column / packing.getPanelColumns();
-      column -= half * packing.getPanelColumns();
-      if (packing.getBlockN() % packing.getPanelColumns() == 0 && column > 0) {
-        scales.push_back(scales.back());
-      } else if (packing.getBlockN() % k.lanes() == 0) {
-        scales.push_back(k.broadcast(scaleOf(half, column), k.lanes()));
-      } else {
-        Values lanes;
-        for (int64_t lane = 0; lane < k.lanes(); ++lane) {
-          lanes.push_back(scaleOf(half, column + lane));
-        }
-        scales.push_back(
-            vector::FromElementsOp::create(k.builder, k.location, VectorType::get({k.lanes()}, f32), lanes));
-      }
+      int64_t half = v * k.lanes() / packing.getPanelColumns();
+      Value row = k.add(blockRow, k.integer(half * packing.getBlockRows()));
+      Value index = k.add(k.mul(row, k.integer(packing.getBlockColumns())), blockColumn);
+      scales.push_back(k.broadcast(k.load(p.scales, index, f32, 0), k.lanes()));
     }
     return scales;
   }
@@ -203,9 +228,7 @@ private:
 
   //===--- Many rows: blocks of k ---===//
   void emitBlocks(Value first, Value count) {
-    Value size = k.integer(packing.getPanel());
-    k.loop(k.integer(0), k.mul(count, size), k.integer(k.lanes()),
-           [&](Value index) { k.store(k.splat(0, k.lanes()), sums, index, f32); });
+    clearSums(count);
     k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), [&](Value begin) {
       emitBlock(first, count, begin, k.min(k.add(begin, k.integer(perBlock)), k.integer(steps)),
                 /*isRest=*/false);
@@ -249,7 +272,69 @@ private:
     }
   }
 
+  //===--- Many rows with AMX ---===//
+  void emitTileBlocks(Value first, Value count) {
+    // Registers are 16 rows high; what they hold beyond the last row is never looked at.
+    clearSums(k.mul(k.div(k.add(count, k.integer(AmxTiles::rows - 1)), k.integer(AmxTiles::rows)),
+                    k.integer(AmxTiles::rows)));
+    AmxTiles amx(k);
+    amx.configure(tileScratch);
+    int64_t tiles = packing.getK() / tileValues, tilesPerBlock = perBlock / AmxTiles::pairs;
+    TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), sums, tileScratch, {}};
+    k.loop(k.integer(0), k.integer(tiles), k.integer(tilesPerBlock), [&](Value tile) {
+      block.tiles = k.min(k.integer(tilesPerBlock), k.sub(k.integer(tiles), tile));
+      block.firstValue = k.mul(tile, k.integer(tileValues));
+      Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
+      Values scales;
+      if (packing.isScaled()) {
+        scales = scalesOf(begin);
+      }
+      block.scales = scales;
+      if (weights.isConverted()) {
+        k.loop(k.integer(0), k.mul(block.tiles, k.integer(AmxTiles::pairs)), k.integer(1),
+               [&](Value step) { convertStep(k.add(begin, step), step); });
+        block.weights = unpacked;
+      } else {
+        block.weights = k.address(panelWeights, k.mul(begin, k.integer(packing.getPanel() * 4)), k.builder.getI8Type());
+      }
+      emitTileBlock(k, block);
+    });
+    // What is left of k, filled up with zeros.
+    if (int64_t rest = packing.getK() % tileValues) {
+      int64_t restSteps = packing.getSteps() - tiles * AmxTiles::pairs;
+      Value begin = k.integer(tiles * AmxTiles::pairs);
+      k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
+             [&](Value step) { convertStep(k.add(begin, step), step); });
+      k.loop(k.integer(restSteps * packing.getPanel()), k.integer(AmxTiles::pairs * packing.getPanel()),
+             k.integer(k.lanes()), [&](Value index) { k.store(k.splat(0, k.lanes()), unpacked, index, f32); });
+      Values scales;
+      if (packing.isScaled()) {
+        scales = scalesOf(begin);
+      }
+      block.scales = scales;
+      block.tiles = k.integer(1);
+      block.firstValue = k.integer(tiles * tileValues);
+      block.restValues = rest;
+      block.isConverted = true;
+      block.weights = unpacked;
+      emitTileBlock(k, block);
+    }
+    amx.release();
+  }
+
+  /// Converts a step of the panel, or moves it, to its place in a block.
+  void convertStep(Value step, Value place) {
+    weights.prefetch(panelWeights, step);
+    for (auto [v, vector] : llvm::enumerate(weights.load(panelWeights, step))) {
+      weights.storeConverted(vector, unpacked, place, static_cast<int64_t>(v));
+    }
+  }
+
   //===--- Sums of a chunk, in scratch memory ---===//
+  void clearSums(Value rows) {
+    k.loop(k.integer(0), k.mul(rows, k.integer(packing.getPanel())), k.integer(k.lanes()),
+           [&](Value index) { k.store(k.splat(0, k.lanes()), sums, index, f32); });
+  }
   Value sumIndex(Value row, int64_t index) {
     return k.add(k.mul(row, k.integer(packing.getPanel())), k.integer(index * k.lanes()));
   }
@@ -321,8 +406,9 @@ private:
   int64_t steps; ///< Whole steps of k.
   bool hasRest;  ///< One more that is padded.
   int64_t perBlock;
+  bool hasTiles;
   Type f32;
-  Value sums, unpacked, panelWeights;
+  Value sums, unpacked, tileScratch, panelWeights;
 };
 
 } // namespace
@@ -332,11 +418,7 @@ void emitPanelProduct(KernelBuilder &kernel, const PanelProduct &product, Value 
 }
 
 uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
-  uint64_t bytes = static_cast<uint64_t>(chunkRows(target) * packing.getPanel()) * 4;
-  if (WeightVectors::isConverted(packing.getFormat(), compute)) {
-    bytes += static_cast<uint64_t>(blockSteps(packing) * packing.getPanel()) * 4;
-  }
-  return bytes;
+  return ScratchPlan(target, packing, compute).end;
 }
 
 void forEachMatrix(KernelBuilder &k, kernel::PackingAttr packing, function_ref<void(Value, Value, Value)> body) {

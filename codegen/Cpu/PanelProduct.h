@@ -16,10 +16,11 @@ struct PanelProduct {
   /// The element at which a row begins, whose index is given: in the input, and in the output at
   /// the matrix's first column.
   std::function<mlir::Value(mlir::Value)> inputIndex, outputIndex;
-  mlir::Value rows;   ///< How many.
-  mlir::Value weight; ///< Address of the matrix.
-  mlir::Value scales; ///< Address of the matrix's scales, or null.
-  mlir::Value bias;   ///< Or null.
+  int64_t inputStride = 0; ///< Elements from one input row to the next; 0: they lie anywhere.
+  mlir::Value rows;        ///< How many.
+  mlir::Value weight;      ///< Address of the matrix.
+  mlir::Value scales;      ///< Address of the matrix's scales, or null.
+  mlir::Value bias;        ///< Or null.
 };
 
 /// Multiplies all rows with the panel of that index.

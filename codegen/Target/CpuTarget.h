@@ -17,6 +17,7 @@ struct CpuTarget {
   unsigned vectorBits;   ///< Width of the registers that kernels use.
   unsigned tileRows;     ///< Rows of a register tile with four vectors of columns, so that nothing spills.
   bool hasBF16Dot;       ///< AVX512-BF16: products of bf16 pairs, summed in f32.
+  bool hasAmxBF16;       ///< AMX: registers of 16 x 16 sums of such products.
   /// What the object needs, as /proc/cpuinfo spells it; the runtime refuses to load it elsewhere.
   std::vector<std::string> requiredFlags;
 

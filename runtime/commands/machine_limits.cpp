@@ -9,7 +9,10 @@
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace {
@@ -27,7 +30,6 @@ double timeTogether(unsigned threads, const std::function<void(unsigned)> &work)
   auto wait = [&](unsigned thread) {
     ++ready;
     while (!go) {
-      std::this_thread::yield();
     }
     work(thread);
   };
@@ -35,7 +37,6 @@ double timeTogether(unsigned threads, const std::function<void(unsigned)> &work)
     others.emplace_back(wait, i);
   }
   while (ready + 1 < threads) {
-    std::this_thread::yield();
   }
   Clock::time_point start = Clock::now();
   go = true;
@@ -60,38 +61,59 @@ __attribute__((target("avx2"))) uint64_t readAll(const char *begin, uint64_t siz
   return static_cast<uint64_t>(_mm256_extract_epi64(sum, 0));
 }
 
-// Twelve chains of dependent operations hide the latency of four cycles at two operations a cycle. The bodies are asm
-// so that no compiler finds out that the result is not needed.
+// Twelve chains of dependent operations hide the latency of four cycles at two operations a cycle. The loops are asm,
+// so that chains stay in registers however this file is compiled, and no compiler finds out that nothing needs them.
 constexpr int64_t rounds = 2'000'000;
 
-__attribute__((target("avx512f,avx512bf16"))) void bf16Dots() {
-  __m512 a[12] = {};
-  __m512i x = _mm512_setzero_si512();
-  for (int64_t i = 0; i < rounds; ++i) {
-    for (__m512 &chain : a) {
-      asm volatile("vdpbf16ps %1, %1, %0" : "+v"(chain) : "v"(x));
-    }
+#define ELAH_TWELVE(X, R)                                                                                              \
+  X(R "0") X(R "1") X(R "2") X(R "3") X(R "4") X(R "5") X(R "6") X(R "7") X(R "8") X(R "9") X(R "10") X(R "11")
+#define ELAH_ZERO(R) "vxorps %%" R ", %%" R ", %%" R "\n"
+#define ELAH_DOT(R) "vdpbf16ps %%" R ", %%" R ", %%" R "\n"
+#define ELAH_MULTIPLY_ADD(R) "vfmadd231ps %%" R ", %%" R ", %%" R "\n"
+#define ELAH_CHAINS(NAME, INSTRUCTION, R)                                                                              \
+  void NAME() {                                                                                                        \
+    int64_t left = rounds;                                                                                             \
+    asm volatile(ELAH_TWELVE(ELAH_ZERO, "ymm") "1:\n" ELAH_TWELVE(INSTRUCTION, R) "dec %0\njnz 1b\nvzeroupper\n"       \
+                 : "+r"(left)                                                                                          \
+                 :                                                                                                     \
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",   \
+                   "cc");                                                                                              \
   }
+ELAH_CHAINS(bf16Dots, ELAH_DOT, "zmm")
+ELAH_CHAINS(wideMultiplyAdds, ELAH_MULTIPLY_ADD, "zmm")
+ELAH_CHAINS(multiplyAdds, ELAH_MULTIPLY_ADD, "ymm")
+
+/// Products of full AMX registers: four chains, as a kernel has.
+void tileProducts() {
+  alignas(64) uint8_t config[64] = {1};
+  for (int tile = 0; tile < 8; ++tile) {
+    config[16 + 2 * tile] = 64;
+    config[48 + tile] = 16;
+  }
+  int64_t left = rounds / 4;
+  asm volatile("ldtilecfg %1\n"
+               "tilezero %%tmm0\ntilezero %%tmm1\ntilezero %%tmm2\ntilezero %%tmm3\n"
+               "tilezero %%tmm4\ntilezero %%tmm5\ntilezero %%tmm6\ntilezero %%tmm7\n"
+               "1:\n"
+               "tdpbf16ps %%tmm6, %%tmm4, %%tmm0\ntdpbf16ps %%tmm7, %%tmm4, %%tmm1\n"
+               "tdpbf16ps %%tmm6, %%tmm5, %%tmm2\ntdpbf16ps %%tmm7, %%tmm5, %%tmm3\n"
+               "dec %0\njnz 1b\n"
+               "tilerelease\n"
+               : "+r"(left)
+               : "m"(config)
+               : "cc");
 }
 
-__attribute__((target("avx512f"))) void wideMultiplyAdds() {
-  __m512 a[12] = {};
-  __m512 x = _mm512_setzero_ps();
-  for (int64_t i = 0; i < rounds; ++i) {
-    for (__m512 &chain : a) {
-      asm volatile("vfmadd231ps %1, %1, %0" : "+v"(chain) : "v"(x));
-    }
-  }
-}
-
-__attribute__((target("avx2,fma"))) void multiplyAdds() {
-  __m256 a[12] = {};
-  __m256 x = _mm256_setzero_ps();
-  for (int64_t i = 0; i < rounds; ++i) {
-    for (__m256 &chain : a) {
-      asm volatile("vfmadd231ps %1, %1, %0" : "+x"(chain) : "x"(x));
-    }
-  }
+/// Whether the processor has AMX's bf16 products and the system lets this process use them.
+bool hasTiles() {
+  static const bool has = [] {
+    unsigned a, b, c, d;
+    constexpr unsigned products = 1u << 22, tiles = 1u << 24;
+    constexpr int requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & products) && (d & tiles) &&
+           ::syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+  }();
+  return has;
 }
 #else
 uint64_t readAll(const char *begin, uint64_t size) {
@@ -145,7 +167,10 @@ double MachineLimits::sampleComputePeak(bool bf16) {
 #if defined(__x86_64__)
   double perRound = 12.0;
   void (*kernel)();
-  if (bf16 && __builtin_cpu_supports("avx512bf16")) {
+  if (bf16 && hasTiles()) {
+    kernel = tileProducts;
+    perRound = 16 * 16 * 32 * 2; // Four in a quarter of the rounds.
+  } else if (bf16 && __builtin_cpu_supports("avx512bf16")) {
     kernel = bf16Dots;
     perRound *= 64;
   } else if (__builtin_cpu_supports("avx512f")) {

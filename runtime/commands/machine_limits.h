@@ -12,7 +12,8 @@ public:
 
   /// Bytes per second of reading memory, one sample of 128 MiB by all threads.
   double sampleReadBandwidth();
-  /// Operations per second (2 a multiply-add) of all threads: bf16 dot products or f32 multiply-adds; one sample.
+  /// Operations per second (2 a multiply-add) of all threads: bf16 products (AMX's, where it is permitted) or f32
+  /// multiply-adds; one sample.
   double sampleComputePeak(bool bf16);
 
 private:

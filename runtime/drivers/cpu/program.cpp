@@ -1,6 +1,7 @@
 // Runs an artifact's program on the CPU. Everything is allocated once, for the largest step that the limits allow, as
 // address space only: pages that a step does not touch cost nothing.
 #include "drivers/cpu/program.h"
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <dlfcn.h>
@@ -8,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace elah {
@@ -69,6 +71,18 @@ Status checkProcessor(const proto::Manifest &manifest) {
                      manifest.cpu().c_str(), feature.c_str());
     }
   }
+#if defined(__x86_64__)
+  // Linux saves AMX's large registers only for processes that asked for it, once for all their threads.
+  bool usesTiles = std::find(manifest.cpu_features().begin(), manifest.cpu_features().end(), "amx_tile") !=
+                   manifest.cpu_features().end();
+  constexpr int requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  if (usesTiles && ::syscall(SYS_arch_prctl, requestPermission, tileData) != 0) {
+    return failure(ELAH_UNSUPPORTED,
+                   "the artifact was compiled for %s and uses AMX, which this system does not permit (%s); compile it "
+                   "with --cpu for another processor",
+                   manifest.cpu().c_str(), std::strerror(errno));
+  }
+#endif
   return Status();
 }
 

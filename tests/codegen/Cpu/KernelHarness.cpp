@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace elah::test {
@@ -18,10 +19,23 @@ std::vector<std::string> runnableTargets() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd")) {
     names.push_back("x86-64-v4");
+    if (__builtin_cpu_supports("avx512bf16")) {
+      names.push_back("bf16-dot");
+    }
   }
 #endif
   names.push_back("host");
   return names;
+}
+
+CpuTarget testTarget(const std::string &name) {
+  if (name != "bf16-dot") {
+    return llvm::cantFail(lookupCpuTarget(name));
+  }
+  CpuTarget target = llvm::cantFail(lookupCpuTarget("x86-64-v4"));
+  target.features = "+avx512bf16";
+  target.hasBF16Dot = true;
+  return target;
 }
 
 std::string nameOfTarget(const testing::TestParamInfo<std::string> &info) {
@@ -61,7 +75,10 @@ std::vector<CpuKernelRequest> requestsOf(mlir::ModuleOp module) {
 
 Kernels::Kernels(const std::string &name, const std::string &text, const CpuEmitOptions &options) {
   auto module = parse(context, text);
-  target = llvm::cantFail(lookupCpuTarget(name));
+  target = testTarget(name);
+  if (target.hasAmxBF16) { // The kernel gives AMX's registers to those who ask.
+    EXPECT_EQ(::syscall(SYS_arch_prctl, /*ARCH_REQ_XCOMP_PERM*/ 0x1023, /*XFEATURE_XTILEDATA*/ 18), 0);
+  }
   auto emitted = emitCpuObject(requestsOf(*module), target, &context, options);
   if (!emitted) {
     ADD_FAILURE() << llvm::toString(emitted.takeError());
@@ -81,8 +98,12 @@ Kernels::~Kernels() {
   }
 }
 
+elah_cpu_kernel Kernels::find(const std::string &symbol) const {
+  return reinterpret_cast<elah_cpu_kernel>(::dlsym(library, symbol.c_str()));
+}
+
 void Kernels::run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims, int64_t blocks) {
-  auto kernel = reinterpret_cast<elah_cpu_kernel>(::dlsym(library, symbol.c_str()));
+  elah_cpu_kernel kernel = find(symbol);
   ASSERT_NE(kernel, nullptr) << symbol;
   int64_t values[ELAH_DIM_COUNT] = {dims.tokens, dims.sequences, dims.logitRows, dims.cacheRows, dims.pagesPerSequence};
   int64_t split = blocks / 3;

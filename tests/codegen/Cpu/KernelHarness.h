@@ -20,8 +20,9 @@
 
 namespace elah::test {
 
-/// The named targets that this machine can run.
+/// The targets that this machine can run: names, and "bf16-dot" for x86-64-v4 with AVX512-BF16 and no AMX.
 std::vector<std::string> runnableTargets();
+CpuTarget testTarget(const std::string &name);
 /// A target as part of a test's name.
 std::string nameOfTarget(const testing::TestParamInfo<std::string> &info);
 
@@ -57,6 +58,7 @@ public:
   ~Kernels();
   /// Calls a kernel for all its blocks, in two calls if there are several.
   void run(const std::string &symbol, const std::vector<void *> &buffers, const Dims &dims, int64_t blocks);
+  elah_cpu_kernel find(const std::string &symbol) const;
   CpuObject object;
   CpuTarget target;
 

@@ -1,0 +1,30 @@
+#ifndef CODEGEN_CPU_TILEBLOCK_H
+#define CODEGEN_CPU_TILEBLOCK_H
+
+#include "codegen/Cpu/PanelProduct.h"
+
+namespace elah {
+
+/// A block of k of a panel product, computed with AMX: 32 values of k at a time.
+struct TileBlock {
+  const PanelProduct &product;
+  mlir::Value first, count;           ///< Rows.
+  mlir::Value firstValue;             ///< Where the block begins along k.
+  mlir::Value tiles;                  ///< How many times 32 values it has.
+  int64_t mostTiles;                  ///< At most.
+  int64_t restValues = 0;             ///< If not 0: one tile, of which only so many values lie in a row.
+  mlir::Value weights;                ///< Address of the block's first step, in bf16.
+  bool isConverted;                   ///< Whether they are in a cache, as they were converted just now.
+  mlir::Value sums;                   ///< Of the chunk: f32, a panel wide.
+  mlir::Value scratch;                ///< Of `tileBlockScratch` bytes.
+  llvm::ArrayRef<mlir::Value> scales; ///< For the block's products, one for each vector of the panel; or none.
+};
+
+/// sums += rows * weights.
+void emitTileBlock(KernelBuilder &kernel, const TileBlock &block);
+
+uint64_t tileBlockScratch(int64_t mostTiles);
+
+} // namespace elah
+
+#endif
