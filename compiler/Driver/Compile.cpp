@@ -16,6 +16,7 @@
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -25,6 +26,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <unistd.h>
 
 using namespace mlir;
@@ -66,6 +68,16 @@ void handleSignals() {
   }
   // A limit on the size of files is an error like a full disk, not a reason to die half way.
   ::signal(SIGXFSZ, SIG_IGN);
+}
+
+/// What LLVM gives up on, memory above all, ends the way other failures do.
+void giveUp(void *, const char *reason, bool) {
+  removeUnfinishedOutputs();
+  for (const char *part : {"error: the compiler gave up: ", reason, "\n"}) {
+    ssize_t ignored = ::write(STDERR_FILENO, part, std::strlen(part));
+    static_cast<void>(ignored);
+  }
+  ::_exit(Internal);
 }
 
 /// A pass that stands where a phase ends.
@@ -425,6 +437,9 @@ private:
 
 int compileModel(const CompileOptions &options) {
   handleSignals();
+  llvm::ScopedFatalErrorHandler fatal(giveUp);
+  llvm::install_bad_alloc_error_handler(giveUp);
+  std::set_new_handler([] { giveUp(nullptr, "out of memory", false); });
   return Compilation(options).run();
 }
 

@@ -3,6 +3,7 @@
 #include "compiler/Driver/Progress.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cmath>
 #include <unistd.h>
 
 namespace elah {
@@ -20,7 +21,7 @@ std::string formatBytes(uint64_t bytes) {
 namespace {
 
 std::string formatSeconds(double seconds) {
-  uint64_t whole = static_cast<uint64_t>(seconds + 0.5);
+  uint64_t whole = static_cast<uint64_t>(std::llround(seconds));
   if (whole < 60) {
     return llvm::formatv("{0} s", whole);
   }
