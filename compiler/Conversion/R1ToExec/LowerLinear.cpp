@@ -228,6 +228,10 @@ LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program) {
 }
 
 LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
+  if (op.getLhs().getType() != op.getType() || op.getRhs().getType() != op.getType()) {
+    return op.emitOpError() << "expected a sum of equal types, found " << op.getLhs().getType() << " and "
+                            << op.getRhs().getType();
+  }
   SmallVector<Operation *> terms;
   Value residual;
   for (Value operand : op->getOperands()) {

@@ -5,6 +5,7 @@
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -40,6 +41,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -72,6 +74,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -108,6 +111,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -143,6 +147,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -178,6 +183,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -213,6 +219,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -251,6 +258,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -286,6 +294,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -314,6 +323,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -373,6 +383,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -407,6 +418,40 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+!rows = tensor<?x64xf32>
+!i = tensor<?xi32>
+!m = tensor<64x64xbf16>
+!v = tensor<64xbf16>
+
+// A sum repeats a column.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : !v
+    %w = r1.weight [#square] : !m
+    %two = r1.weight [#pair] : tensor<2x64xbf16>
+    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
+    %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %c = r1.weight [#column] : tensor<1x64xbf16>
+    %a = r1.linear %x, %c : (!rows, tensor<1x64xbf16>) -> tensor<?x1xf32>
+    // expected-error@+1 {{expected a sum of equal types, found 'tensor<?x64xf32>' and 'tensor<?x1xf32>'}}
+    %s = r1.add %h, %a : (!rows, tensor<?x1xf32>) -> !rows
+    %f = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
+    %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
+#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
+#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
@@ -442,6 +487,7 @@ module attributes {r1.max_context = 128 : i64} {
 #vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
 #routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
 #pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
+#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
 !cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
 !rows = tensor<?x64xf32>
 !i = tensor<?xi32>
