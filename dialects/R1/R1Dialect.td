@@ -17,6 +17,11 @@ def R1_Dialect : Dialect {
     (`r1-decompose`). The sign of a zero, and which NaN it is, are no part of a meaning. Dimensions may be dynamic; those
     that an operation's operands settle are inferred (`r1-infer-shapes`).
 
+    A model with a multi-token prediction layer may have a second function,
+    `@next_token(tokens, positions, hidden, cache) -> (logits, cache)`: from the model's last hidden states, behind its
+    final norm, and the tokens behind them to the logits of the tokens after those. Both functions share one cache type,
+    in which that layer is the last.
+
     Attributes of such a module: `r1.architecture` (string), `r1.vocabulary`, `r1.max_context`,
     `r1.bos_token`, `r1.parameters` (i64) and `r1.eos_tokens` (array of i64).
   }];

@@ -18,8 +18,8 @@ namespace path = llvm::sys::path;
 namespace elah {
 namespace {
 
-// R1's own index is 9 MB.
-constexpr off_t maxTextBytes = 256 << 20;
+// R1's own index is 9 MB. A parsed text takes some ten times its size.
+constexpr off_t maxTextBytes = 64 << 20;
 
 llvm::Error folderError(const std::string &message) {
   return llvm::createStringError(std::make_error_code(std::errc::invalid_argument), "%s", message.c_str());

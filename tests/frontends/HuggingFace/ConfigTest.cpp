@@ -507,6 +507,10 @@ TEST(Config, OnlyRegularFilesAreRead) {
   std::filesystem::remove(file);
   std::filesystem::create_symlink("/dev/zero", file);
   EXPECT_EQ(folderComplaint(folder.path), file + ": links to /dev/zero, outside of the model's folder " + folder.path);
+  std::filesystem::remove(file);
+  folder.write("config.json", "{}");
+  std::filesystem::resize_file(file, (64 << 20) + 1);
+  EXPECT_EQ(folderComplaint(folder.path), file + ": expected at most 67108864 bytes, found 67108865");
   std::string plain = folder.write("file", "x");
   EXPECT_EQ(folderComplaint(plain), plain + ": expected the folder of a model, found a file");
 }
