@@ -69,8 +69,9 @@ def R1_TanhOp : R1_Unary<"tanh", "the hyperbolic tangent.">;
 def R1_CastOp : R1_Primitive<"cast"> {
   let summary = "The elements as another type.";
   let description = [{
-    Floats become integers by dropping their fraction, and narrower floats by rounding to the nearest, ties to even; i1 is
-    whether the element is not zero.
+    Floats become integers by dropping their fraction (the nearest integer that there is if they are out of range, 0 for
+    NaN), and narrower floats by rounding to the nearest, ties to even; integers lose their upper bits. i1 is whether the
+    element is not zero.
 
     (C1) `to` is an element type of r1's tensors.
   }];
