@@ -1,5 +1,4 @@
-// The C API: handles around the C++ inside, failures turned into codes and a sentence for the
-// thread that asked.
+// The C API: handles around the C++ inside, failures turned into codes and a sentence for the thread that asked.
 #include "src/artifact.h"
 #include "src/describe.h"
 #include "src/generate.h"

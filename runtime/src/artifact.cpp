@@ -1,6 +1,5 @@
-// Opens artifacts. The file may come from anywhere, so nothing in it is used before it is checked:
-// the header by its checksum and its bounds, the manifest by its checksum and then index by index,
-// sections block by block.
+// Opens artifacts. The file may come from anywhere, so nothing in it is used before it is checked: the header by its
+// checksum and its bounds, the manifest by its checksum and then index by index, sections block by block.
 #include "src/artifact.h"
 #define XXH_INLINE_ALL
 #include <cerrno>

@@ -1,5 +1,5 @@
-// The loop that a user sees: prompt in chunks, then token by token, text as it becomes complete,
-// thought apart from answer.
+// The loop that a user sees: prompt in chunks, then token by token, text as it becomes complete, thought apart from
+// answer.
 #include "src/generate.h"
 #include "src/sampling.h"
 #include <algorithm>

@@ -6,8 +6,8 @@
 
 namespace elah {
 
-/// Recursive descent over the document's own copy of the text. Escapes are resolved in place: what
-/// they stand for is never longer.
+/// Recursive descent over the document's own copy of the text. Escapes are resolved in place: what they stand for is
+/// never longer.
 class JsonParser {
 public:
   explicit JsonParser(JsonDocument &document)

@@ -1,6 +1,5 @@
-// JSON in the runtime. Tokenizers are JSON of ten megabytes, read at every start: values lie in one
-// array in the order of the text, strings stay where they stand in a copy of it, and nothing is
-// allocated per value.
+// JSON in the runtime. Tokenizers are JSON of ten megabytes, read at every start: values lie in one array in the order
+// of the text, strings stay where they stand in a copy of it, and nothing is allocated per value.
 #ifndef RUNTIME_SRC_JSON_H
 #define RUNTIME_SRC_JSON_H
 
@@ -15,8 +14,8 @@ namespace elah {
 
 class JsonDocument;
 
-/// A value of a document, valid while the document is. Asking a value for what it is not gives the
-/// fallback: a document of the wrong shape is never more than an error.
+/// A value of a document, valid while the document is. Asking a value for what it is not gives the fallback: a document
+/// of the wrong shape is never more than an error.
 class JsonValue {
 public:
   enum Kind : uint8_t { Null, Boolean, Number, String, Array, Object };

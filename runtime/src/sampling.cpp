@@ -1,6 +1,5 @@
-// Greedy choice, and sampling with temperature, top-k and top-p in that order, as transformers
-// applies them. The random number of a draw depends on seed and step alone, so a run can be
-// repeated whatever else the process does.
+// Greedy choice, and sampling with temperature, top-k and top-p in that order, as transformers applies them. The random
+// number of a draw depends on seed and step alone, so a run can be repeated whatever else the process does.
 #include "src/sampling.h"
 #include "src/json.h"
 #include <algorithm>

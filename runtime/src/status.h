@@ -1,5 +1,4 @@
-// What a runtime function says about its success: an elah_code and, for a failure, one sentence. No
-// exceptions.
+// What a runtime function says about its success: an elah_code and, for a failure, one sentence. No exceptions.
 #ifndef RUNTIME_SRC_STATUS_H
 #define RUNTIME_SRC_STATUS_H
 

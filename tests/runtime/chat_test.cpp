@@ -1,5 +1,4 @@
-// The conversation formats of the family, by what the models' own templates give for the same
-// turns.
+// The conversation formats of the family, by what the models' own templates give for the same turns.
 #include "src/json.h"
 #include "src/tokenizer/chat.h"
 #include "tests/runtime/tokenizer/small_tokenizer.h"

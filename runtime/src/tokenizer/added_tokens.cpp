@@ -38,8 +38,7 @@ const AddedToken *AddedTokenIndex::findNext(std::string_view text, size_t &at) c
   return nullptr;
 }
 
-/// Narrows the sorted tokens byte by byte to those that begin as the text does; one that ends on
-/// the way stands first.
+/// Narrows the sorted tokens byte by byte to those that begin as the text does; one that ends on the way stands first.
 const AddedToken *AddedTokenIndex::longestAt(std::string_view text) const {
   const AddedToken *longest = nullptr;
   auto begin = tokens.begin(), end = tokens.end();

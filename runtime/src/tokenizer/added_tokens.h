@@ -24,8 +24,8 @@ public:
   /// To be called when all are added.
   void sort();
 
-  /// Cuts `text` at the tokens in it: calls `emit(part, nullptr)` for what lies between, which may
-  /// be empty, and `emit({}, token)` for a token.
+  /// Cuts `text` at the tokens in it: calls `emit(part, nullptr)` for what lies between, which may be empty, and
+  /// `emit({}, token)` for a token.
   template <typename Emit> Status split(std::string_view text, Emit emit) const {
     size_t done = 0, at = 0;
     while (const AddedToken *token = findNext(text, at)) {

@@ -14,8 +14,8 @@ namespace {
 constexpr uint64_t largestId = (1u << 22) - 1;
 constexpr size_t rememberedPieces = 1 << 14;
 
-/// GPT-2's printable stand-in for each byte: itself for printable Latin-1, else the next character
-/// from U+0100 on. Here the other way around: the byte of a character, or -1.
+/// GPT-2's printable stand-in for each byte: itself for printable Latin-1, else the next character from U+0100 on. Here
+/// the other way around: the byte of a character, or -1.
 constexpr std::array<int16_t, 512> byteOfCharacter = [] {
   std::array<int16_t, 512> result = {};
   for (int16_t &byte : result) {
@@ -29,8 +29,7 @@ constexpr std::array<int16_t, 512> byteOfCharacter = [] {
   return result;
 }();
 
-/// Appends the bytes that a vocabulary entry stands for; false, and nothing appended, if a
-/// character stands for none.
+/// Appends the bytes that a vocabulary entry stands for; false, and nothing appended, if a character stands for none.
 bool decodeByteLevel(std::string_view token, std::string &bytes) {
   size_t before = bytes.size();
   for (size_t i = 0; i < token.size(); ++i) {
@@ -214,8 +213,8 @@ void BytePairs::encode(std::string_view piece, std::vector<uint32_t> &ids) {
   }
 }
 
-/// Merges the best pair, looks at the pairs beside it again, and so on: of some ten symbols,
-/// looking at all for the best is faster than keeping order.
+/// Merges the best pair, looks at the pairs beside it again, and so on: of some ten symbols, looking at all for the
+/// best is faster than keeping order.
 void BytePairs::mergeShort(std::string_view piece, std::vector<uint32_t> &ids) const {
   constexpr size_t most = Remembered::longestPiece;
   uint32_t symbols[most];
@@ -253,8 +252,8 @@ void BytePairs::mergeShort(std::string_view piece, std::vector<uint32_t> &ids) c
   ids.insert(ids.end(), symbols, symbols + count);
 }
 
-/// The same for pieces of any length: symbols form a doubly linked list; a heap holds the possible
-/// merges, best first. An entry is stale when a symbol of its pair has changed since.
+/// The same for pieces of any length: symbols form a doubly linked list; a heap holds the possible merges, best first.
+/// An entry is stale when a symbol of its pair has changed since.
 void BytePairs::mergeLong(std::string_view piece, std::vector<uint32_t> &ids) const {
   constexpr uint32_t gone = UINT32_MAX, none = UINT32_MAX;
   struct Symbol {

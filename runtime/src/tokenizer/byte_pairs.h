@@ -8,9 +8,8 @@
 
 namespace elah {
 
-/// Byte-pair encoding (Sennrich et al. 2016) over bytes: pieces of text to token ids, bottom up. An
-/// open addressing table of ids stands for the vocabulary and one of pairs for the merges; both are
-/// read at every start.
+/// Byte-pair encoding (Sennrich et al. 2016) over bytes: pieces of text to token ids, bottom up. An open addressing
+/// table of ids stands for the vocabulary and one of pairs for the merges; both are read at every start.
 class BytePairs {
 public:
   /// The member `model` of a tokenizer.json.

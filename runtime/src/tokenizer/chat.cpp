@@ -1,6 +1,6 @@
-// R1, V3 and the distills share one conversation format; they differ in few points, and those show
-// in the template's text. It is recognized by its parts instead of running a template language:
-// what is not recognized is refused, so that no model is ever asked in a wrong format.
+// R1, V3 and the distills share one conversation format; they differ in few points, and those show in the template's
+// text. It is recognized by its parts instead of running a template language: what is not recognized is refused, so
+// that no model is ever asked in a wrong format.
 #include "src/tokenizer/chat.h"
 #include "src/json.h"
 
@@ -41,8 +41,7 @@ Result<ChatFormat> ChatFormat::fromTokenizerConfig(std::string_view text) {
     return failure(ELAH_UNSUPPORTED, "tokenizer_config.json has no chat_template");
   }
   auto has = [&](const char *part) { return chatTemplate.find(part) != std::string_view::npos; };
-  // Later models switch thinking by a variable and close it in the prompt; their prompts are
-  // others.
+  // Later models switch thinking by a variable and close it in the prompt; their prompts are others.
   if (!has(userMark) || !has(assistantMark) || !has(endOfTurn) || has("not thinking") || has("enable_thinking")) {
     return failure(ELAH_UNSUPPORTED, "tokenizer_config.json: the chat_template is not of the DeepSeek-R1 family");
   }

@@ -14,8 +14,8 @@ public:
   /// Recognizes the template; ELAH_UNSUPPORTED if it is none of the family's.
   static Result<ChatFormat> fromTokenizerConfig(std::string_view json);
 
-  /// bos, system texts, turns, and the opening of the assistant's next turn. Roles: system, user,
-  /// assistant, tool (a tool's output, behind the assistant turn that called it).
+  /// bos, system texts, turns, and the opening of the assistant's next turn. Roles: system, user, assistant, tool (a
+  /// tool's output, behind the assistant turn that called it).
   Result<std::string> render(std::span<const elah_message> messages) const;
 
 private:

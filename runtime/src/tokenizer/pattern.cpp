@@ -12,8 +12,7 @@ constexpr char whiteSpace[] =
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"
     "\\x{205f}\\x{3000}";
 
-/// Writes `\s` and `\S` out, and refuses what means one thing in Oniguruma and another in PCRE2, by
-/// name.
+/// Writes `\s` and `\S` out, and refuses what means one thing in Oniguruma and another in PCRE2, by name.
 class Rewriter {
 public:
   explicit Rewriter(const std::string &expression) : expression(expression) {}

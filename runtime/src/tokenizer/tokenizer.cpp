@@ -1,5 +1,5 @@
-// Text to ids in the order of the Hugging Face pipeline: added tokens are cut out, the rest is
-// normalized, split by the pre-tokenizers, and each piece is merged bottom up.
+// Text to ids in the order of the Hugging Face pipeline: added tokens are cut out, the rest is normalized, split by the
+// pre-tokenizers, and each piece is merged bottom up.
 #include "src/tokenizer/tokenizer.h"
 #include "src/tokenizer/utf8.h"
 #include <algorithm>

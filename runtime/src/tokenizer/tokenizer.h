@@ -12,18 +12,16 @@
 
 namespace elah {
 
-/// Byte-level BPE as tokenizer.json describes it: the tokenizers of R1, V3 and the distills. What
-/// the file asks for and is not known here is an error that names it. To be used by one thread at a
-/// time.
+/// Byte-level BPE as tokenizer.json describes it: the tokenizers of R1, V3 and the distills. What the file asks for and
+/// is not known here is an error that names it. To be used by one thread at a time.
 class Tokenizer {
 public:
   static Result<std::unique_ptr<Tokenizer>> fromJson(std::string_view text);
 
-  /// Token ids of any bytes; broken UTF-8 counts as U+FFFD. Added tokens are found anywhere in the
-  /// text. Nothing is put before or behind.
+  /// Token ids of any bytes; broken UTF-8 counts as U+FFFD. Added tokens are found anywhere in the text. Nothing is put
+  /// before or behind.
   Status encode(std::string_view text, std::vector<uint32_t> &ids);
-  /// The bytes of a token: the text of an added token, or what the byte-level token stands for.
-  /// Empty if unknown.
+  /// The bytes of a token: the text of an added token, or what the byte-level token stands for. Empty if unknown.
   std::string_view bytesOf(uint32_t id) const;
   bool isSpecial(uint32_t id) const;
   /// The id of an added token or a vocabulary entry by its text.

@@ -1,6 +1,5 @@
-// Reads tokenizer.json. The format can say far more than the R1 family uses; what is not known here
-// is refused by its path in the file, since a tokenizer that is almost right gives a model that is
-// quietly wrong.
+// Reads tokenizer.json. The format can say far more than the R1 family uses; what is not known here is refused by its
+// path in the file, since a tokenizer that is almost right gives a model that is quietly wrong.
 #include "src/tokenizer/tokenizer.h"
 
 namespace elah {

@@ -3,8 +3,7 @@
 
 namespace elah {
 
-// The table of well-formed byte sequences (Unicode 15, table 3-7): what the second byte may be
-// depends on the first.
+// The table of well-formed byte sequences (Unicode 15, table 3-7): what the second byte may be depends on the first.
 size_t utf8SequenceLength(std::string_view text, bool *incomplete) {
   if (incomplete) {
     *incomplete = false;

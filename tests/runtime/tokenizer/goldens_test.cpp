@@ -1,5 +1,5 @@
-// The official ids of 1,500 strings for each tokenizer of the family. The tokenizers are not ours
-// to ship: the test looks for them beside the repository and says so if they are not there.
+// The official ids of 1,500 strings for each tokenizer of the family. The tokenizers are not ours to ship: the test
+// looks for them beside the repository and says so if they are not there.
 #include "src/tokenizer/tokenizer.h"
 #include "src/tokenizer/utf8.h"
 #include <algorithm>

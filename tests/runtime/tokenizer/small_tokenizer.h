@@ -8,8 +8,7 @@
 #include <string_view>
 #include <vector>
 
-/// A tokenizer.json of few tokens, made part by part: byte b is token b, the i-th merge makes token
-/// 256 + i.
+/// A tokenizer.json of few tokens, made part by part: byte b is token b, the i-th merge makes token 256 + i.
 struct SmallTokenizer {
   std::string normalizer = "null";
   std::string preTokenizer = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false})";
