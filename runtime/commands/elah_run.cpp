@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstring>
 #include <elah/artifact.h>
+#include <elah/elah.h>
+#include <string>
 #include <vector>
 
 namespace {
@@ -19,6 +21,19 @@ bool carriesArtifact() {
     std::fclose(self);
   }
   return carries;
+}
+
+int printHelp(std::FILE *file) {
+  std::fputs("Runs compiled models of the DeepSeek-R1 family.\n\n"
+             "usage: elah-run [run] FILE --prompt TEXT\n\n"
+             "  run       asks a model (the verb may be left out)\n"
+             "  inspect   shows what a file is made of\n"
+             "  tokenize  text to token ids and back\n"
+             "  verify    checks every byte of a file\n"
+             "  bench     tokens/s, beside what the machine could do\n\n"
+             "`elah-run VERB --help` explains a verb.\n",
+             file);
+  return file == stdout ? 0 : 2;
 }
 
 } // namespace
@@ -48,9 +63,20 @@ int main(int argc, char **argv) {
   }
   for (const auto &verb : verbs) {
     if (argc > 1 && std::strcmp(argv[1], verb.name) == 0) {
-      argv[1] = argv[0];
+      std::string name = std::string("elah-run ") + verb.name;
+      argv[1] = name.data();
       return verb.command(argc - 1, argv + 1);
     }
+  }
+  if (argc < 2) {
+    return printHelp(stderr);
+  }
+  if (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0) {
+    return printHelp(stdout);
+  }
+  if (std::strcmp(argv[1], "--version") == 0) {
+    std::printf("elah-run %s\n", elah_version());
+    return 0;
   }
   return elahRunCommand(argc, argv); // `elah-run FILE --prompt ...`
 }
