@@ -24,7 +24,7 @@ uint64_t emitGemm(kernel::GemmOp op, KernelBuilder &k) {
   product.rows = k.rows(op.getOutput());
   product.inputIndex = [&](Value row) { return k.mul(row, k.integer(rowStride(op.getInput()))); };
   product.outputIndex = [&](Value row) { return k.mul(row, k.integer(rowStride(op.getOutput()))); };
-  k.loop(k.blockBegin, k.blockEnd, k.integer(1), [&](Value panel) { emitPanelProduct(k, product, panel); });
+  emitPanelProducts(k, product, k.blockBegin, k.blockEnd);
   return panelProductScratch(k.target, product.packing, product.compute);
 }
 

@@ -43,8 +43,7 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
       int64_t count = packing.getScaleCount() / packing.getBatch();
       product.scales = k.address(scales, k.mul(expert, k.integer(count)), k.f32Type());
     }
-    k.ifThen(k.greater(product.rows, k.integer(0)),
-             [&] { k.loop(firstPanel, endPanel, one, [&](Value panel) { emitPanelProduct(k, product, panel); }); });
+    emitPanelProducts(k, product, firstPanel, endPanel);
   });
   return panelProductScratch(k.target, packing, product.compute);
 }

@@ -30,7 +30,7 @@ uint64_t emitHeadGemm(kernel::HeadGemmOp op, KernelBuilder &k) {
       return sliceOf(head, row, op.getOutput(), op.getOutputStride(), op.getOutputOffset());
     };
     product.weight = k.address(weights, k.mul(head, k.integer(packing.getMatrixBytes())), k.builder.getI8Type());
-    k.loop(firstPanel, endPanel, k.integer(1), [&](Value panel) { emitPanelProduct(k, product, panel); });
+    emitPanelProducts(k, product, firstPanel, endPanel);
   });
   return panelProductScratch(k.target, packing, product.compute);
 }

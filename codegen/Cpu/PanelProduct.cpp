@@ -1,12 +1,12 @@
-// Rows times one panel of a packed weight, the inner part of all matrix families. A register tile
-// is up to `tileRows` rows by four vectors of columns; a step of k multiplies four vectors of
-// weights with a value (bf16: a pair of values) of each row, broadcast from where it lies.
+// Rows times panels of a packed weight, the inner part of all matrix families. A register tile is up to `tileRows` rows
+// by four vectors of columns; a step of k multiplies four vectors of weights with a value (bf16: a pair of values) of
+// each row, broadcast from where it lies.
 //
-// Decode and prefill take different ways through the same bytes. Rows that fit one register tile
-// read the panel once, as one stream from memory: weights are converted in registers and sums stay
-// there. Of more rows, a chunk of up to `chunkRows` at a time takes the panel in blocks of k: a
-// block is converted once into scratch memory, where it stays in the first- or second-level cache
-// for all tiles of the chunk, and sums wait in scratch memory between blocks.
+// Decode and prefill take different ways through the same bytes. Rows that fit one register tile read a panel once, as
+// one stream from memory: weights are converted in registers and sums stay there. Of more rows, a chunk of up to
+// `chunkRows` at a time takes a few panels in blocks of k: the rows' part of a block stays in the second-level cache
+// for all these panels, a panel's part in the first or second for all tiles of the chunk (it is converted once, into
+// scratch memory), and sums wait in scratch memory between blocks.
 //
 // With AMX the second way multiplies tiles of 16 x 16 instead (TileBlock.cpp).
 //
@@ -29,10 +29,12 @@ constexpr int64_t vectorsPerPanel = 4;
 /// Steps of k that are taken at a time where nothing else says: a panel's block then takes 128 KiB
 /// at 512 bits.
 constexpr int64_t mostBlockSteps = 512;
-constexpr int64_t mostTileSteps = 256;      ///< With AMX, which is hungrier.
+constexpr int64_t mostTileSteps = 512;      ///< The same with AMX.
 constexpr int64_t mostStreamedTileRows = 2; ///< More rows than that are for AMX.
 
-int64_t chunkRows(const CpuTarget &target) { return 192 / target.tileRows * target.tileRows; }
+constexpr int64_t groupPanels = 8; ///< Panels that share a block's rows.
+
+int64_t chunkRows(const CpuTarget &target) { return target.hasAmxBF16 ? 256 : 192 / target.tileRows * target.tileRows; }
 
 /// Values of k in a row of an AMX register.
 constexpr int64_t tileValues = 2 * AmxTiles::pairs;
@@ -66,12 +68,13 @@ int64_t blockSteps(const CpuTarget &target, kernel::PackingAttr packing, kernel:
 
 /// Where things lie in a thread's scratch memory: sums first.
 struct ScratchPlan {
-  int64_t unpacked, tiles, end;
+  int64_t panelSums, unpacked, tiles, end;
 
   ScratchPlan(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
     int64_t steps = blockSteps(target, packing, compute), stepBytes = packing.getPanel() * 4;
     bool hasTiles = usesTiles(target, packing, compute);
-    unpacked = chunkRows(target) * packing.getPanel() * 4;
+    panelSums = chunkRows(target) * packing.getPanel() * 4;
+    unpacked = groupPanels * panelSums;
     bool isConverted = WeightVectors::isConverted(packing.getFormat(), compute);
     tiles = unpacked + (isConverted ? steps : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
     end = tiles + (hasTiles ? static_cast<int64_t>(tileBlockScratch(steps / AmxTiles::pairs)) : 0);
@@ -80,40 +83,35 @@ struct ScratchPlan {
 
 class PanelEmitter {
 public:
-  PanelEmitter(KernelBuilder &k, const PanelProduct &product, Value panel)
-      : k(k), p(product), packing(product.packing), weights(k, packing.getFormat(), product.compute), panel(panel),
+  PanelEmitter(KernelBuilder &k, const PanelProduct &product)
+      : k(k), p(product), packing(product.packing), weights(k, packing.getFormat(), product.compute),
         steps(packing.getK() / packing.getStep()), hasRest(packing.getK() % packing.getStep() != 0),
         perBlock(blockSteps(k.target, packing, product.compute)),
-        hasTiles(usesTiles(k.target, packing, product.compute)), f32(k.f32Type()), sums(k.scratch) {
-    panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
-    ScratchPlan plan(k.target, packing, p.compute);
+        hasTiles(usesTiles(k.target, packing, product.compute)), f32(k.f32Type()),
+        plan(k.target, packing, product.compute) {
     unpacked = k.address(k.scratch, k.integer(plan.unpacked), k.builder.getI8Type());
     tileScratch = k.address(k.scratch, k.integer(plan.tiles), k.builder.getI8Type());
   }
 
-  void emit() {
-    Value chunk = k.integer(chunkRows(k.target));
+  void emit(Value firstPanel, Value endPanel) {
     int64_t mostStreamed = hasTiles ? mostStreamedTileRows : k.target.tileRows;
-    k.loop(k.integer(0), p.rows, chunk, [&](Value first) {
-      Value count = k.min(chunk, k.sub(p.rows, first));
-      k.ifElse(
-          k.greater(count, k.integer(mostStreamed)), {},
-          [&] {
-            if (hasTiles) {
-              emitTileBlocks(first, count);
-            } else {
-              emitBlocks(first, count);
-            }
-            return KernelBuilder::Values{};
-          },
-          [&] {
-            for (int64_t rows = 1; rows <= mostStreamed; ++rows) {
-              k.ifThen(k.equal(count, k.integer(rows)), [&] { emitStream(first, rows); });
-            }
-            return KernelBuilder::Values{};
-          });
-      emitEpilogue(first, count);
-    });
+    k.ifElse(
+        k.greater(p.rows, k.integer(mostStreamed)), {},
+        [&] {
+          emitChunks(firstPanel, endPanel);
+          return Values{};
+        },
+        [&] {
+          for (int64_t rows = 1; rows <= mostStreamed; ++rows) {
+            k.ifThen(k.equal(p.rows, k.integer(rows)), [&] {
+              forEachPanel(firstPanel, endPanel, [&] {
+                emitStream(rows);
+                emitEpilogue(k.integer(0), p.rows);
+              });
+            });
+          }
+          return Values{};
+        });
   }
 
 private:
@@ -121,6 +119,18 @@ private:
 
   /// Whether the second way scales weights as it converts them.
   bool scalesWeights() const { return packing.isScaled() && p.compute == kernel::Compute::F32; }
+
+  /// Calls `body` with each panel as the one that is worked on.
+  void forEachPanel(Value firstPanel, Value endPanel, function_ref<void()> body) {
+    k.loop(firstPanel, endPanel, k.integer(1), [&](Value index) {
+      panel = index;
+      panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
+      sums = k.address(k.scratch,
+                       k.mul(k.rem(k.sub(panel, firstPanel), k.integer(groupPanels)), k.integer(plan.panelSums)),
+                       k.builder.getI8Type());
+      body();
+    });
+  }
 
   Values zeros(int64_t rows) { return Values(rows * vectorsPerPanel, k.splat(0, k.lanes())); }
 
@@ -197,8 +207,8 @@ private:
   }
 
   //===--- Few rows: one stream ---===//
-  void emitStream(Value first, int64_t rows) {
-    Values addresses = rowAddresses(first, rows);
+  void emitStream(int64_t rows) {
+    Values addresses = rowAddresses(k.integer(0), rows);
     auto load = [&](Value step) {
       weights.prefetch(panelWeights, step);
       return weights.load(panelWeights, step);
@@ -227,14 +237,38 @@ private:
   }
 
   //===--- Many rows: blocks of k ---===//
-  void emitBlocks(Value first, Value count) {
-    clearSums(count);
+  void emitChunks(Value firstPanel, Value endPanel) {
+    AmxTiles amx(k);
+    if (hasTiles) {
+      amx.configure(tileScratch);
+    }
+    Value chunk = k.integer(chunkRows(k.target)), group = k.integer(groupPanels);
+    k.loop(k.integer(0), p.rows, chunk, [&](Value first) {
+      Value count = k.min(chunk, k.sub(p.rows, first));
+      k.loop(firstPanel, endPanel, group, [&](Value firstOfGroup) {
+        Value endOfGroup = k.min(k.add(firstOfGroup, group), endPanel);
+        forEachPanel(firstOfGroup, endOfGroup, [&] { clearSums(count); });
+        if (hasTiles) {
+          emitTileBlocks(first, count, firstOfGroup, endOfGroup);
+        } else {
+          emitBlocks(first, count, firstOfGroup, endOfGroup);
+        }
+        forEachPanel(firstOfGroup, endOfGroup, [&] { emitEpilogue(first, count); });
+      });
+    });
+    if (hasTiles) {
+      amx.release();
+    }
+  }
+
+  void emitBlocks(Value first, Value count, Value firstPanel, Value endPanel) {
     k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), [&](Value begin) {
-      emitBlock(first, count, begin, k.min(k.add(begin, k.integer(perBlock)), k.integer(steps)),
-                /*isRest=*/false);
+      Value end = k.min(k.add(begin, k.integer(perBlock)), k.integer(steps));
+      forEachPanel(firstPanel, endPanel, [&] { emitBlock(first, count, begin, end, /*isRest=*/false); });
     });
     if (hasRest) {
-      emitBlock(first, count, k.integer(steps), k.integer(steps + 1), /*isRest=*/true);
+      forEachPanel(firstPanel, endPanel,
+                   [&] { emitBlock(first, count, k.integer(steps), k.integer(steps + 1), /*isRest=*/true); });
     }
   }
 
@@ -273,53 +307,48 @@ private:
   }
 
   //===--- Many rows with AMX ---===//
-  void emitTileBlocks(Value first, Value count) {
-    // Registers are 16 rows high; what they hold beyond the last row is never looked at.
-    clearSums(k.mul(k.div(k.add(count, k.integer(AmxTiles::rows - 1)), k.integer(AmxTiles::rows)),
-                    k.integer(AmxTiles::rows)));
-    AmxTiles amx(k);
-    amx.configure(tileScratch);
+  void emitTileBlocks(Value first, Value count, Value firstPanel, Value endPanel) {
     int64_t tiles = packing.getK() / tileValues, tilesPerBlock = perBlock / AmxTiles::pairs;
-    TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), sums, tileScratch, {}};
     k.loop(k.integer(0), k.integer(tiles), k.integer(tilesPerBlock), [&](Value tile) {
+      TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), {}, tileScratch, {}};
       block.tiles = k.min(k.integer(tilesPerBlock), k.sub(k.integer(tiles), tile));
       block.firstValue = k.mul(tile, k.integer(tileValues));
       Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
-      Values scales;
-      if (packing.isScaled()) {
-        scales = scalesOf(begin);
-      }
-      block.scales = scales;
-      if (weights.isConverted()) {
-        k.loop(k.integer(0), k.mul(block.tiles, k.integer(AmxTiles::pairs)), k.integer(1),
-               [&](Value step) { convertStep(k.add(begin, step), step); });
-        block.weights = unpacked;
-      } else {
-        block.weights = k.address(panelWeights, k.mul(begin, k.integer(packing.getPanel() * 4)), k.builder.getI8Type());
-      }
-      emitTileBlock(k, block);
+      forEachPanel(firstPanel, endPanel, [&] {
+        if (weights.isConverted()) {
+          k.loop(k.integer(0), k.mul(block.tiles, k.integer(AmxTiles::pairs)), k.integer(1),
+                 [&](Value step) { convertStep(k.add(begin, step), step); });
+          block.weights = unpacked;
+        } else {
+          Value offset = k.mul(begin, k.integer(packing.getPanel() * 4));
+          block.weights = k.address(panelWeights, offset, k.builder.getI8Type());
+        }
+        emitTileBlockOfPanel(block, begin);
+      });
     });
     // What is left of k, filled up with zeros.
     if (int64_t rest = packing.getK() % tileValues) {
       int64_t restSteps = packing.getSteps() - tiles * AmxTiles::pairs;
-      Value begin = k.integer(tiles * AmxTiles::pairs);
-      k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
-             [&](Value step) { convertStep(k.add(begin, step), step); });
-      k.loop(k.integer(restSteps * packing.getPanel()), k.integer(AmxTiles::pairs * packing.getPanel()),
-             k.integer(k.lanes()), [&](Value index) { k.store(k.splat(0, k.lanes()), unpacked, index, f32); });
-      Values scales;
-      if (packing.isScaled()) {
-        scales = scalesOf(begin);
-      }
-      block.scales = scales;
-      block.tiles = k.integer(1);
-      block.firstValue = k.integer(tiles * tileValues);
-      block.restValues = rest;
-      block.isConverted = true;
-      block.weights = unpacked;
-      emitTileBlock(k, block);
+      Value begin = k.integer(tiles * AmxTiles::pairs), values = k.integer(tiles * tileValues);
+      TileBlock block{p, first, count, values, k.integer(1), tilesPerBlock, rest, unpacked, true, {}, tileScratch, {}};
+      forEachPanel(firstPanel, endPanel, [&] {
+        k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
+               [&](Value step) { convertStep(k.add(begin, step), step); });
+        k.loop(k.integer(restSteps * packing.getPanel()), k.integer(AmxTiles::pairs * packing.getPanel()),
+               k.integer(k.lanes()), [&](Value index) { k.store(k.splat(0, k.lanes()), unpacked, index, f32); });
+        emitTileBlockOfPanel(block, begin);
+      });
     }
-    amx.release();
+  }
+
+  void emitTileBlockOfPanel(TileBlock &block, Value begin) {
+    Values scales;
+    if (packing.isScaled()) {
+      scales = scalesOf(begin);
+    }
+    block.scales = scales;
+    block.sums = sums;
+    emitTileBlock(k, block);
   }
 
   /// Converts a step of the panel, or moves it, to its place in a block.
@@ -331,7 +360,10 @@ private:
   }
 
   //===--- Sums of a chunk, in scratch memory ---===//
-  void clearSums(Value rows) {
+  void clearSums(Value count) {
+    // Whole register tiles of AMX, as no one looks at what they hold beyond the last row but it should be numbers.
+    int64_t unit = hasTiles ? AmxTiles::rows : 1;
+    Value rows = k.mul(k.div(k.add(count, k.integer(unit - 1)), k.integer(unit)), k.integer(unit));
     k.loop(k.integer(0), k.mul(rows, k.integer(packing.getPanel())), k.integer(k.lanes()),
            [&](Value index) { k.store(k.splat(0, k.lanes()), sums, index, f32); });
   }
@@ -402,19 +434,20 @@ private:
   const PanelProduct &p;
   kernel::PackingAttr packing;
   WeightVectors weights;
-  Value panel;
   int64_t steps; ///< Whole steps of k.
   bool hasRest;  ///< One more that is padded.
   int64_t perBlock;
   bool hasTiles;
   Type f32;
-  Value sums, unpacked, tileScratch, panelWeights;
+  ScratchPlan plan;
+  Value unpacked, tileScratch;
+  Value panel, panelWeights, sums; ///< Of the panel that is worked on.
 };
 
 } // namespace
 
-void emitPanelProduct(KernelBuilder &kernel, const PanelProduct &product, Value panel) {
-  PanelEmitter(kernel, product, panel).emit();
+void emitPanelProducts(KernelBuilder &kernel, const PanelProduct &product, Value firstPanel, Value endPanel) {
+  PanelEmitter(kernel, product).emit(firstPanel, endPanel);
 }
 
 uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {

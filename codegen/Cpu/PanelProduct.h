@@ -6,7 +6,7 @@
 
 namespace elah {
 
-/// What the three matrix families have in common: rows times one panel of a packed weight.
+/// What the three matrix families have in common: rows times panels of a packed weight.
 struct PanelProduct {
   kernel::PackingAttr packing;
   kernel::Compute compute;
@@ -23,10 +23,11 @@ struct PanelProduct {
   mlir::Value bias;        ///< Or null.
 };
 
-/// Multiplies all rows with the panel of that index.
-void emitPanelProduct(KernelBuilder &kernel, const PanelProduct &product, mlir::Value panel);
+/// Multiplies all rows with the panels `firstPanel` .. `endPanel`.
+void emitPanelProducts(KernelBuilder &kernel, const PanelProduct &product, mlir::Value firstPanel,
+                       mlir::Value endPanel);
 
-/// The scratch memory that `emitPanelProduct` needs.
+/// The scratch memory that `emitPanelProducts` needs.
 uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute);
 
 /// Cuts this call's blocks (batch * panels + panel) by matrices: calls `body(matrix, firstPanel,
