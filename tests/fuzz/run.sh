@@ -20,6 +20,7 @@ cmake --build --preset asan --target fuzzers runtime_tests -- -j "$jobs" >"$work
 # Seeds: small files that are right, made here.
 for fuzzer in $build/bin/fuzz/*; do mkdir -p "$work/$(basename "$fuzzer")"; done
 $build/bin/write-echo-model "$work/artifact/echo" || exit 1
+$build/bin/write-echo-model --reference "$work/artifact/referring" || exit 1
 $build/bin/write-echo-model --tokenizer "$work/tokenizer_json/echo" || exit 1
 printf '\0The quick 中文 brown <think> fox 😀 12345\n' >"$work/tail"
 cat "$work/tokenizer_json/echo" "$work/tail" >"$work/tokenizer_json/echo_text"

@@ -88,6 +88,21 @@ TEST(Artifact, opensWhatItShould) {
   EXPECT_EQ(description->root().member("receipt").member("elah").string(), "test");
 }
 
+TEST(Artifact, opensOneThatRefersToItsWeights) {
+  EXPECT_EQ(errorOf(referringEchoModel().bytes()), "");
+  EXPECT_THAT(sessionErrorOf(referringEchoModel()), HasSubstr("is in no folder"));
+  auto error = [](const std::function<void(proto::Manifest &)> &change) {
+    SmallArtifact small = referringEchoModel();
+    change(small.manifest);
+    return errorOf(small.bytes());
+  };
+  EXPECT_THAT(error([](auto &m) { m.mutable_shards(0)->set_name("../x"); }), HasSubstr("no shard's plain file name"));
+  EXPECT_THAT(error([](auto &m) { m.mutable_shards(0)->set_size(1000); }), HasSubstr("weight 'bias'"));
+  EXPECT_THAT(error([](auto &m) { m.mutable_weights(1)->set_offset(1024); }), HasSubstr("weight 'matrix'"));
+  EXPECT_THAT(error([](auto &m) { m.mutable_weights(1)->mutable_recipe()->mutable_packing()->set_k(5); }),
+              HasSubstr("weight 'matrix'"));
+}
+
 TEST(Artifact, everyFlippedByteIsFound) {
   std::string bytes = echoModel().bytes();
   size_t missed = 0;

@@ -170,6 +170,45 @@ SmallArtifact echoModel() {
   return artifact;
 }
 
+SmallArtifact referringEchoModel() {
+  SmallArtifact artifact = echoModel();
+  artifact.sections.erase(ELAH_SECTION_WEIGHTS);
+  proto::Manifest &manifest = artifact.manifest;
+  manifest.set_model_folder("model");
+  proto::Shard &shard = *manifest.add_shards();
+  shard.set_name("model.safetensors");
+  shard.set_size(8192);
+  shard.set_header_size(100);
+  shard.set_header_hash(1);
+  proto::Recipe &vector = *manifest.mutable_weights(0)->mutable_recipe();
+  vector.set_kind(proto::RECIPE_KIND_VECTOR);
+  proto::Source &bias = *vector.add_sources();
+  bias.set_offset(100);
+  bias.add_shape(262);
+
+  proto::Weight &matrix = *manifest.add_weights();
+  matrix.set_name("matrix");
+  matrix.set_offset(1152);
+  matrix.set_size(16 * 4 * 4);
+  proto::Recipe &panels = *matrix.mutable_recipe();
+  panels.set_kind(proto::RECIPE_KIND_PANELS);
+  proto::Source &source = *panels.add_sources();
+  source.set_offset(2000);
+  source.set_format(proto::ELEMENT_FORMAT_F8E4M3);
+  source.add_shape(16);
+  source.add_shape(4);
+  source.mutable_scales()->set_offset(3000);
+  source.mutable_scales()->set_rows(8);
+  source.mutable_scales()->set_columns(4);
+  proto::Packing &packing = *panels.mutable_packing();
+  packing.set_n(16);
+  packing.set_k(4);
+  packing.set_panel(16);
+  packing.set_step(1);
+  packing.set_batch(1);
+  return artifact;
+}
+
 std::vector<float> echoLogits(const std::vector<uint32_t> &history) {
   uint32_t hash = 1;
   for (uint32_t token : history) {

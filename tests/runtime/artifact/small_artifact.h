@@ -24,6 +24,9 @@ struct SmallArtifact {
 /// tokens.
 SmallArtifact echoModel();
 
+/// The same, with its bias in a shard of the model's folder instead, and a packed matrix beside it that nothing reads.
+SmallArtifact referringEchoModel();
+
 /// What the echo model computes after `history`.
 std::vector<float> echoLogits(const std::vector<uint32_t> &history);
 
