@@ -20,26 +20,33 @@
 namespace elah {
 namespace {
 
-// This process's unfinished outputs, for the signal handler: a handler may not take locks or
-// allocate. There is one at a time, or a few in tests; one beyond the table only misses the
-// handler's cleaning.
-std::array<std::atomic<const char *>, 8> unfinishedOutputs;
+// This process's unfinished outputs, for the signal handler: a handler may not take locks or allocate, so names lie in
+// fixed places. There is one at a time, or a few in tests; one beyond the table only misses the handler's cleaning.
+struct UnfinishedOutput {
+  enum State { Free, Claimed, Named };
+  std::atomic<State> state{Free};
+  char path[4096];
+};
+std::array<UnfinishedOutput, 8> unfinishedOutputs;
 
 void registerUnfinished(const std::string &temporary) {
-  const char *copy = ::strdup(temporary.c_str()); // never freed: a handler may be reading it
-  for (std::atomic<const char *> &entry : unfinishedOutputs) {
-    const char *none = nullptr;
-    if (entry.compare_exchange_strong(none, copy)) {
+  if (temporary.size() >= sizeof(UnfinishedOutput::path)) {
+    return;
+  }
+  for (UnfinishedOutput &output : unfinishedOutputs) {
+    UnfinishedOutput::State free = UnfinishedOutput::Free;
+    if (output.state.compare_exchange_strong(free, UnfinishedOutput::Claimed)) {
+      std::memcpy(output.path, temporary.c_str(), temporary.size() + 1);
+      output.state = UnfinishedOutput::Named;
       return;
     }
   }
 }
 
 void unregisterUnfinished(const std::string &temporary) {
-  for (std::atomic<const char *> &entry : unfinishedOutputs) {
-    const char *path = entry.load();
-    if (path && temporary == path) {
-      entry.store(nullptr);
+  for (UnfinishedOutput &output : unfinishedOutputs) {
+    if (output.state == UnfinishedOutput::Named && temporary == output.path) {
+      output.state = UnfinishedOutput::Free;
     }
   }
 }
@@ -222,9 +229,9 @@ llvm::Error OutputFile::commit() {
 }
 
 void removeUnfinishedOutputs() {
-  for (std::atomic<const char *> &entry : unfinishedOutputs) {
-    if (const char *temporary = entry.load()) {
-      ::unlink(temporary);
+  for (UnfinishedOutput &output : unfinishedOutputs) {
+    if (output.state == UnfinishedOutput::Named) {
+      ::unlink(output.path);
     }
   }
 }
