@@ -12,7 +12,6 @@
 namespace elah {
 namespace {
 
-constexpr int64_t chunksOfThread = 16;
 constexpr std::chrono::microseconds spinTime(40);
 
 void relax() {
@@ -22,6 +21,30 @@ void relax() {
   asm volatile("yield");
 #endif
 }
+
+/// How a launch is cut. A stream from memory takes a while to gather speed, so chunks should be few; threads are of
+/// unequal speed, so the last ones should be small. Therefore each thread may take a half of its fair share in one
+/// piece, then half of what remains of it, and so on.
+struct Chunks {
+  Chunks(int64_t blocks, unsigned threads) : blocks(blocks), parts(std::min<int64_t>(threads, blocks)) {
+    while (halvings < 5 && parts << (halvings + 1) <= blocks) {
+      ++halvings;
+    }
+  }
+
+  uint32_t count() const { return static_cast<uint32_t>(parts * (halvings + 1)); }
+  /// The first block of chunk `index`, and the end of the one before it.
+  int64_t begin(int64_t index) const {
+    // In units of which there are parts * 2^halvings: rounds of parts chunks of 2^(halvings - 1), ..., 2, 1 and 1.
+    int64_t round = std::min(index / parts, halvings),
+            before = (int64_t(1) << halvings) - (int64_t(1) << (halvings - round));
+    int64_t width = round < halvings ? int64_t(1) << (halvings - round - 1) : 1;
+    int64_t unit = parts * before + (index - round * parts) * width;
+    return static_cast<int64_t>(static_cast<__int128>(blocks) * unit / (parts << halvings));
+  }
+
+  int64_t blocks, parts, halvings = 0;
+};
 
 /// Spins until `done` or until the spin time is over; says whether it is done.
 template <typename Done> bool spin(Done done) {
@@ -76,14 +99,8 @@ void ThreadPool::run(int64_t blocks, Work work, void *context) {
     work(context, 0, blocks, 0);
     return;
   }
-  // Chunks even out threads of unequal speed: at the end of a launch one thread waits for at most a chunk of another.
-  // Taking one costs a tenth of a microsecond.
-  int64_t chunk = std::max<int64_t>(1, blocks / (chunksOfThread * static_cast<int64_t>(size())));
-  // At most twice as many as there should be, which 16 bits hold.
-  uint32_t chunks = static_cast<uint32_t>((blocks + chunk - 1) / chunk);
+  uint32_t chunks = Chunks(blocks, size()).count();
   blockCount.store(blocks, std::memory_order_relaxed);
-  chunkBlocks.store(chunk, std::memory_order_relaxed);
-  chunkCount.store(chunks, std::memory_order_relaxed);
   currentWork.store(work, std::memory_order_relaxed);
   currentContext.store(context, std::memory_order_relaxed);
   unfinished.store(chunks, std::memory_order_relaxed);
@@ -104,13 +121,12 @@ void ThreadPool::takeChunks(unsigned thread) {
   while ((seen & 0xffff) != 0) {
     // What is read here belongs to launch `seen >> 16` if its chunk can still be taken: the caller writes these only
     // when all chunks are done.
-    int64_t chunk = chunkBlocks.load(std::memory_order_relaxed), blocks = blockCount.load(std::memory_order_relaxed);
-    int64_t index =
-        static_cast<int64_t>(chunkCount.load(std::memory_order_relaxed)) - static_cast<int64_t>(seen & 0xffff);
+    Chunks chunks(blockCount.load(std::memory_order_relaxed), size());
+    int64_t index = static_cast<int64_t>(chunks.count()) - static_cast<int64_t>(seen & 0xffff);
     Work work = currentWork.load(std::memory_order_relaxed);
     void *context = currentContext.load(std::memory_order_relaxed);
     if (state.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      work(context, index * chunk, std::min((index + 1) * chunk, blocks), thread);
+      work(context, chunks.begin(index), chunks.begin(index + 1), thread);
       unfinished.fetch_sub(1, std::memory_order_release);
       seen = state.load(std::memory_order_acquire);
     }

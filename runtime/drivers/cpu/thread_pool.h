@@ -39,17 +39,16 @@ private:
   void takeChunks(unsigned thread);
 
   std::vector<std::unique_ptr<Worker>> workers;
-  /// Number of the launch << 16 | its chunks that nobody has taken. A thread takes a chunk by counting it down, which
-  /// fails if anything has happened since it looked: one that comes late cannot get into the next launch with what it
-  /// read about the last, and need not be waited for.
+  /// Number of the launch << 16 | its chunks that nobody has taken (at most 6 for each of 4096 threads). A thread takes
+  /// a chunk by counting it down, which fails if anything has happened since it looked: one that comes late cannot get
+  /// into the next launch with what it read about the last, and need not be waited for.
   alignas(64) std::atomic<uint64_t> state{0};
   alignas(64) std::atomic<uint32_t> unfinished{0}; ///< Chunks of this launch that are not done.
   alignas(64) std::atomic<uint32_t> launch{0};     ///< What workers wait for to change.
   std::atomic<uint32_t> sleeping{0};
   std::atomic<bool> stops{false};
   // The launch. Atomic only because a late thread may read them, to no effect, while the next launch is written.
-  std::atomic<int64_t> blockCount{0}, chunkBlocks{1};
-  std::atomic<uint32_t> chunkCount{0};
+  std::atomic<int64_t> blockCount{0};
   std::atomic<Work> currentWork{nullptr};
   std::atomic<void *> currentContext{nullptr};
 };
