@@ -175,7 +175,7 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
 
 elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
   Result<std::unique_ptr<Session>> session =
-      Session::create(*artifact->content, options ? *options : elah_session_options{0, 0, nullptr});
+      Session::create(*artifact->content, options ? *options : elah_session_options{0, 0, nullptr, false});
   if (!session.ok()) {
     return report(session.status());
   }

@@ -363,6 +363,13 @@ Result<std::shared_ptr<const PackedWeights>> Artifact::packWeights(const char *m
   if (std::shared_ptr<const PackedWeights> shared = packed.lock()) {
     return shared;
   }
+  if (!refersToWeights()) {
+    Result<std::shared_ptr<const PackedWeights>> copied = PackedWeights::copy(section(ELAH_SECTION_WEIGHTS), threads);
+    if (copied.ok()) {
+      packed = *copied;
+    }
+    return copied;
+  }
   if (!modelFolder && folder.empty()) {
     return failure(ELAH_INVALID_ARGUMENT, "the artifact refers to a model's folder relative to its own, and is in no "
                                           "folder; name the model's (elah_session_options.model_folder)");

@@ -95,14 +95,7 @@ Result<std::shared_ptr<const PackedWeights>> PackedWeights::load(const proto::Ma
     return std::shared_ptr<const PackedWeights>(std::move(weights));
   }
   const proto::Weight &last = manifest.weights(manifest.weights_size() - 1);
-  weights->size = std::max<uint64_t>(last.offset() + last.size(), 1);
-  void *address = ::mmap(nullptr, weights->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (address == MAP_FAILED) {
-    return failure(ELAH_OUT_OF_MEMORY, "cannot allocate %" PRIu64 " bytes for the weights: %s", weights->size,
-                   std::strerror(errno));
-  }
-  weights->bytes = static_cast<uint8_t *>(address);
-  ::madvise(address, weights->size, MADV_HUGEPAGE);
+  ELAH_RETURN_IF_ERROR(weights->allocate(std::max<uint64_t>(last.offset() + last.size(), 1)));
 
   PackingState state;
   std::vector<WeightPacker> packers;
@@ -121,9 +114,51 @@ Result<std::shared_ptr<const PackedWeights>> PackedWeights::load(const proto::Ma
   if (!state.status.ok()) {
     return std::move(state.status);
   }
-  ::mprotect(address, weights->size, PROT_READ); // as a mapped artifact's are
+  weights->protect();
   return std::shared_ptr<const PackedWeights>(std::move(weights));
 }
+
+Result<std::shared_ptr<const PackedWeights>> PackedWeights::copy(std::string_view section, unsigned threads) {
+  std::shared_ptr<PackedWeights> weights(new PackedWeights());
+  if (section.empty()) {
+    return std::shared_ptr<const PackedWeights>(std::move(weights));
+  }
+  ELAH_RETURN_IF_ERROR(weights->allocate(section.size()));
+  Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::create(threads);
+  if (!pool.ok()) {
+    return pool.status();
+  }
+  struct Copy {
+    std::string_view from;
+    uint8_t *to;
+  } copy = {section, weights->bytes};
+  constexpr int64_t pieceBytes = 4 << 20;
+  (*pool)->run(
+      static_cast<int64_t>((section.size() + pieceBytes - 1) / pieceBytes),
+      [](void *context, int64_t begin, int64_t end, unsigned) {
+        const Copy &copy = *static_cast<Copy *>(context);
+        size_t first = static_cast<size_t>(begin * pieceBytes),
+               last = std::min(static_cast<size_t>(end * pieceBytes), copy.from.size());
+        std::memcpy(copy.to + first, copy.from.data() + first, last - first);
+      },
+      &copy);
+  weights->protect();
+  return std::shared_ptr<const PackedWeights>(std::move(weights));
+}
+
+Status PackedWeights::allocate(uint64_t bytesNeeded) {
+  void *address = ::mmap(nullptr, bytesNeeded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) {
+    return failure(ELAH_OUT_OF_MEMORY, "cannot allocate %" PRIu64 " bytes for the weights: %s", bytesNeeded,
+                   std::strerror(errno));
+  }
+  ::madvise(address, bytesNeeded, MADV_HUGEPAGE);
+  bytes = static_cast<uint8_t *>(address);
+  size = bytesNeeded;
+  return Status();
+}
+
+void PackedWeights::protect() { ::mprotect(bytes, size, PROT_READ); } // as a mapped artifact's are
 
 PackedWeights::~PackedWeights() {
   if (bytes) {

@@ -4,6 +4,7 @@
 #include "src/status.h"
 #include <elah/manifest.pb.h>
 #include <memory>
+#include <string_view>
 
 namespace elah {
 
@@ -13,13 +14,16 @@ constexpr uint64_t maxPackedBytes = uint64_t(1) << 46;
 /// Checks what a manifest says of weights that are not in the artifact: its shards, and the recipe of every weight.
 Status checkReferences(const proto::Manifest &manifest);
 
-/// The weights of an artifact made with `--weights reference`, packed into memory of this process.
+/// The weights of an artifact in memory of this process, in large pages where the system has them: packed from the
+/// shards of an artifact made with `--weights reference`, or copied.
 class PackedWeights {
 public:
   /// Packs them from the shards in `folder`, which must be those that the artifact was compiled from, on `threads`
   /// threads. The manifest has passed checkReferences.
   static Result<std::shared_ptr<const PackedWeights>> load(const proto::Manifest &manifest, const std::string &folder,
                                                            unsigned threads);
+  /// Copies a weights section, on `threads` threads.
+  static Result<std::shared_ptr<const PackedWeights>> copy(std::string_view section, unsigned threads);
   ~PackedWeights();
   PackedWeights(const PackedWeights &) = delete;
 
@@ -28,6 +32,8 @@ public:
 
 private:
   PackedWeights() = default;
+  Status allocate(uint64_t bytes);
+  void protect();
 
   uint8_t *bytes = nullptr;
   uint64_t size = 0;

@@ -30,7 +30,7 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
   std::unique_ptr<Session> session(new Session(artifact));
   session->cacheRowCount = pages * pageTokens;
   auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
-  if (artifact.refersToWeights()) {
+  if (artifact.refersToWeights() || options.preload_weights) {
     Result<std::shared_ptr<const PackedWeights>> packed = artifact.packWeights(options.model_folder, threads);
     if (!packed.ok()) {
       return packed.status();

@@ -38,7 +38,7 @@ private:
   int32_t takePage();
 
   const Artifact &model;
-  std::shared_ptr<const PackedWeights> packedWeights; ///< If the artifact refers to its weights.
+  std::shared_ptr<const PackedWeights> packedWeights; ///< If they are not read where the artifact is mapped.
   std::unique_ptr<CpuProgram> program;
   std::map<uint32_t, Sequence> sequences;
   std::vector<int32_t> returnedPages; ///< Free again; the next one to use is at the back.
