@@ -209,6 +209,25 @@ TEST_F(SessionTest, options) {
   EXPECT_EQ(code(1, UINT64_MAX), ELAH_OUT_OF_RANGE);
 }
 
+TEST_F(SessionTest, preloadedWeightsGiveTheSame) {
+  const Ids prompt = {5, 9, 200, 31};
+  auto logitsOf = [&](bool preload) {
+    elah_session_options options = {};
+    options.threads = 2;
+    options.preload_weights = preload;
+    Result<std::unique_ptr<Session>> created = Session::create(*artifact, options);
+    EXPECT_TRUE(created.ok()) << created.status().message();
+    session = std::move(*created);
+    uint32_t sequence = *session->createSequence();
+    Status status = step({{sequence, prompt}});
+    EXPECT_TRUE(status.ok()) << status.message();
+    return std::vector<float>(session->logits(), session->logits() + 262);
+  };
+  std::vector<float> mapped = logitsOf(false);
+  EXPECT_EQ(logitsOf(true), mapped);
+  EXPECT_NE(mapped, std::vector<float>(262, 0.0f));
+}
+
 class GenerateTest : public SessionTest {
 protected:
   struct Said {
