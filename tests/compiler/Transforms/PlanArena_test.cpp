@@ -47,6 +47,11 @@ OwningOpRef<ModuleOp> randomProgram(MLIRContext *context, unsigned seed, unsigne
     buffers.push_back(exec::AllocOp::create(builder, loc, type, extent, IntegerAttr()));
     return buffers.back();
   };
+  auto widthOf = [](Value buffer) { return cast<MemRefType>(buffer.getType()).getDimSize(1); };
+  // An embedding's table and result are of one width.
+  auto columns = [&](Value buffer, int64_t count) -> Value {
+    return widthOf(buffer) == count ? buffer : exec::ViewOp::create(builder, loc, buffer, 0, count);
+  };
   auto indices = MemRefType::get({ShapedType::kDynamic}, builder.getI32Type());
   Value tokens = exec::InputOp::create(builder, loc, indices, exec::Input::TokenIds);
   alloc(rows[0], 16);
@@ -55,14 +60,14 @@ OwningOpRef<ModuleOp> randomProgram(MLIRContext *context, unsigned seed, unsigne
     size_t back = std::min<size_t>(buffers.size(), 1 + below(below(4) == 0 ? 12 : 3));
     Value read = buffers[buffers.size() - back];
     if (below(3) == 0) {
-      int64_t width = cast<MemRefType>(read.getType()).getDimSize(1);
-      read = exec::ViewOp::create(builder, loc, read, width / 2, width / 2);
+      read = exec::ViewOp::create(builder, loc, read, widthOf(read) / 2, widthOf(read) / 2);
     }
     Value write = below(3) == 0 ? buffers[below(buffers.size())] : alloc(rows[below(4)], 2 + 2 * below(40));
-    kernel::EmbedOp::create(builder, loc, tokens, read, write);
+    int64_t common = std::min(widthOf(read), widthOf(write));
+    kernel::EmbedOp::create(builder, loc, tokens, columns(read, common), columns(write, common));
   }
   Value logits = alloc(rows[2], 8);
-  kernel::EmbedOp::create(builder, loc, tokens, buffers.front(), logits);
+  kernel::EmbedOp::create(builder, loc, tokens, columns(buffers.front(), 8), logits);
   exec::ReturnOp::create(builder, loc, logits);
   return module;
 }
