@@ -310,7 +310,7 @@ private:
   void emitTileBlocks(Value first, Value count, Value firstPanel, Value endPanel) {
     int64_t tiles = packing.getK() / tileValues, tilesPerBlock = perBlock / AmxTiles::pairs;
     k.loop(k.integer(0), k.integer(tiles), k.integer(tilesPerBlock), [&](Value tile) {
-      TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), {}, tileScratch, {}};
+      TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), {}, {}, tileScratch, {}};
       block.tiles = k.min(k.integer(tilesPerBlock), k.sub(k.integer(tiles), tile));
       block.firstValue = k.mul(tile, k.integer(tileValues));
       Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
@@ -322,6 +322,7 @@ private:
         } else {
           Value offset = k.mul(begin, k.integer(packing.getPanel() * 4));
           block.weights = k.address(panelWeights, offset, k.builder.getI8Type());
+          block.ahead = k.address(block.weights, k.integer(packing.getPanelBytes()), k.builder.getI8Type());
         }
         emitTileBlockOfPanel(block, begin);
       });
@@ -330,7 +331,8 @@ private:
     if (int64_t rest = packing.getK() % tileValues) {
       int64_t restSteps = packing.getSteps() - tiles * AmxTiles::pairs;
       Value begin = k.integer(tiles * AmxTiles::pairs), values = k.integer(tiles * tileValues);
-      TileBlock block{p, first, count, values, k.integer(1), tilesPerBlock, rest, unpacked, true, {}, tileScratch, {}};
+      TileBlock block{p,  first, count,       values, k.integer(1), tilesPerBlock, rest, unpacked, true,
+                      {}, {},    tileScratch, {}};
       forEachPanel(firstPanel, endPanel, [&] {
         k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
                [&](Value step) { convertStep(k.add(begin, step), step); });

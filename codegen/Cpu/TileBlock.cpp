@@ -113,6 +113,11 @@ private:
       }
       k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
         Value offset = k.mul(tile, k.integer(AmxTiles::rowBytes));
+        if (b.ahead) {
+          Value turn = k.add(k.add(k.mul(k.div(row, k.integer(pairRows)), k.mul(b.tiles, k.integer(2))), tile),
+                             half == 0 ? k.integer(0) : b.tiles);
+          fetch(k.mul(turn, panelStride), panelRowBytes, b.ahead, /*hint=*/2);
+        }
         amx.load(4, at(left, offset), leftStride);
         amx.load(6, weightsAt(tile, half * 2), panelStride);
         amx.multiply(0, 4, 6);
@@ -150,9 +155,17 @@ private:
 
   /// So few rows read their weights once: a stream from memory, if no block of them was converted first.
   void prefetch(Value tile) {
-    for (int64_t line = 0; !b.isConverted && line < AmxTiles::pairs * panelRowBytes; line += 64) {
-      Value address = at(weightsAt(tile, 0), prefetchTiles * AmxTiles::pairs * panelRowBytes + line);
-      LLVM::Prefetch::create(k.builder, k.location, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+    if (!b.isConverted) {
+      int64_t tileBytes = AmxTiles::pairs * panelRowBytes;
+      fetch(k.mul(k.add(tile, k.integer(prefetchTiles)), k.integer(tileBytes)), tileBytes, b.weights, /*hint=*/3);
+    }
+  }
+
+  /// Asks for memory: hint 3 is the first-level cache, 2 the second.
+  void fetch(Value offset, int64_t size, Value base, unsigned hint) {
+    for (int64_t line = 0; line < size; line += 64) {
+      Value address = at(base, k.add(offset, k.integer(line)));
+      LLVM::Prefetch::create(k.builder, k.location, address, /*rw=*/0, hint, /*cache=*/1);
     }
   }
 

@@ -15,6 +15,7 @@ struct TileBlock {
   int64_t restValues = 0;             ///< If not 0: one tile, of which only so many values lie in a row.
   mlir::Value weights;                ///< Address of the block's first step, in bf16.
   bool isConverted;                   ///< Whether they are in a cache, as they were converted just now.
+  mlir::Value ahead;                  ///< Address of the weights that come next, to be fetched meanwhile; or null.
   mlir::Value sums;                   ///< Of the chunk: f32, a panel wide.
   mlir::Value scratch;                ///< Of `tileBlockScratch` bytes.
   llvm::ArrayRef<mlir::Value> scales; ///< For the block's products, one for each vector of the panel; or none.
