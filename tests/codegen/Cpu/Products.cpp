@@ -213,6 +213,7 @@ TEST_P(Products, Gemm) {
     add({.weight = BF16, .input = input, .output = BF16, .n = panel + 17, .k = 1301, .inputGap = 6, .outputGap = 3});
     add({.weight = BF16, .input = input, .output = F32, .n = panel * 3, .k = 1024, .bias = true, .accumulate = true});
     add({.weight = BF16, .input = input, .output = BF16, .n = panel * 2 + 14, .k = 96, .swiglu = true, .bias = true});
+    add({.weight = BF16, .input = input, .output = F32, .n = panel * 14 + 3, .k = 66}); // More panels than share rows.
     add({.weight = F8, .input = input, .output = F32, .n = 2 * panel, .k = 256, .blockN = 128, .blockK = 128});
     add({.weight = F8, .input = input, .output = F32, .n = 300, .k = 333, .bias = true, .blockN = 128, .blockK = 128});
     add({.weight = F8,
