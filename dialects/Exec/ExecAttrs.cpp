@@ -49,9 +49,8 @@ Attribute ExtentAttr::parse(AsmParser &parser, Type) {
     }
     std::optional<Dim> dim = symbolizeDim(keyword);
     if (!dim) {
-      parser.emitError(loc)
-          << "unknown dimension '" << keyword
-          << "', expected tokens, sequences, logit_rows, cache_rows or pages_per_sequence";
+      parser.emitError(loc) << "unknown dimension '" << keyword
+                            << "', expected tokens, sequences, logit_rows, cache_rows or pages_per_sequence";
       return {};
     }
     coefficients[static_cast<unsigned>(*dim)] += factor;
@@ -87,8 +86,7 @@ void ExtentAttr::print(AsmPrinter &printer) const {
 //-------------------------------------------------------------------------------------------===//
 
 SmallVector<WeightAttr> RecipeAttr::getWeights() const {
-  return llvm::map_to_vector(getSources(),
-                             [](Attribute source) { return cast<WeightAttr>(source); });
+  return llvm::map_to_vector(getSources(), [](Attribute source) { return cast<WeightAttr>(source); });
 }
 
 int64_t RecipeAttr::getBytes() const {
@@ -113,37 +111,33 @@ int64_t RecipeAttr::getBytes() const {
   llvm_unreachable("unknown kind of recipe");
 }
 
-LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RecipeKind kind,
-                                 ArrayAttr sources, kernel::PackingAttr packing, int64_t headStride,
-                                 int64_t headFirst, bool transposed) {
+LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RecipeKind kind, ArrayAttr sources,
+                                 kernel::PackingAttr packing, int64_t headStride, int64_t headFirst, bool transposed) {
   // recipe_c1
   if (sources.empty() || !llvm::all_of(sources, llvm::IsaPred<WeightAttr>)) {
     return emitError() << "expected #r1.weight sources, found " << sources;
   }
   bool isSingle = kind == RecipeKind::Table || kind == RecipeKind::HeadPanels;
   if (isSingle && sources.size() != 1) {
-    return emitError() << "a " << stringifyRecipeKind(kind) << " has one source, found "
-                       << sources.size();
+    return emitError() << "a " << stringifyRecipeKind(kind) << " has one source, found " << sources.size();
   }
   // recipe_c2
   bool isPacked = kind == RecipeKind::Panels || kind == RecipeKind::HeadPanels;
   if (isPacked != static_cast<bool>(packing)) {
-    return emitError() << stringifyRecipeKind(kind)
-                       << (isPacked ? " needs a packing" : " has no packing");
+    return emitError() << stringifyRecipeKind(kind) << (isPacked ? " needs a packing" : " has no packing");
   }
   if (kind == RecipeKind::Panels) { // recipe_c3
     int64_t rows = 0;
     for (Attribute source : sources) {
       RankedTensorType type = cast<WeightAttr>(source).getType();
       if (type.getRank() != 2 || type.getDimSize(1) != packing.getK()) {
-        return emitError() << "expected sources that are matrices " << packing.getK()
-                           << " wide, found " << type;
+        return emitError() << "expected sources that are matrices " << packing.getK() << " wide, found " << type;
       }
       rows += type.getDimSize(0);
     }
     if (rows != packing.getN() * packing.getBatch()) {
-      return emitError() << "expected sources of " << packing.getN() * packing.getBatch()
-                         << " rows in all, found " << rows;
+      return emitError() << "expected sources of " << packing.getN() * packing.getBatch() << " rows in all, found "
+                         << rows;
     }
   }
   if (kind == RecipeKind::Scales) { // recipe_c4
@@ -159,8 +153,8 @@ LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, R
     int64_t width = transposed ? packing.getN() : packing.getK();
     int64_t end = (packing.getBatch() - 1) * headStride + headFirst + rows;
     if (type.getRank() != 2 || type.getDimSize(0) < end || type.getDimSize(1) != width) {
-      return emitError() << "expected a source of at least " << end << " rows that are " << width
-                         << " wide, found " << type;
+      return emitError() << "expected a source of at least " << end << " rows that are " << width << " wide, found "
+                         << type;
     }
   }
   return success();

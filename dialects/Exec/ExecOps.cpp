@@ -26,8 +26,7 @@ int64_t rowStride(MemRefType type) { return type.getStridesAndOffset().first.fro
 LogicalResult WeightOp::verify() {
   int64_t bytes = getRecipe().getBytes();
   if (static_cast<int64_t>(getBytes()) != bytes) { // weight_c1
-    return emitOpError() << "must have the " << bytes << " bytes of its recipe, found "
-                         << getBytes();
+    return emitOpError() << "must have the " << bytes << " bytes of its recipe, found " << getBytes();
   }
   return success();
 }
@@ -38,26 +37,24 @@ LogicalResult WeightRefOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError() << "expected an exec.weight named " << getWeightAttr();
   }
   auto type = cast<MemRefType>(getType());
-  if (!type.hasStaticShape() || rowBytes(type) * type.getDimSize(0) !=
-                                    static_cast<int64_t>(weight.getBytes())) { // weight_ref_c2
-    return emitOpError() << "must have the " << weight.getBytes() << " bytes of " << getWeightAttr()
-                         << ", found " << type;
+  if (!type.hasStaticShape() ||
+      rowBytes(type) * type.getDimSize(0) != static_cast<int64_t>(weight.getBytes())) { // weight_ref_c2
+    return emitOpError() << "must have the " << weight.getBytes() << " bytes of " << getWeightAttr() << ", found "
+                         << type;
   }
   return success();
 }
 
 LogicalResult InputOp::verify() {
   auto type = cast<MemRefType>(getType());
-  if (type.getRank() != 1 || !type.isDynamicDim(0) ||
-      !type.getElementType().isInteger(32)) { // input_c1
+  if (type.getRank() != 1 || !type.isDynamicDim(0) || !type.getElementType().isInteger(32)) { // input_c1
     return emitOpError() << "must be memref<?xi32>, found " << type;
   }
   return success();
 }
 
 LogicalResult CacheOp::verify() {
-  auto layout =
-      (*this)->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.cache");
+  auto layout = (*this)->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.cache");
   if (!layout || layout.size() < 3) {
     return emitOpError() << "needs the module's attribute exec.cache";
   }
@@ -77,24 +74,19 @@ LogicalResult CacheOp::verify() {
 
 LogicalResult AllocOp::verify() {
   auto type = cast<MemRefType>(getType());
-  bool isSized =
-      type.getRank() > 0 && !llvm::any_of(type.getShape().drop_front(), ShapedType::isDynamic);
-  if (!isSized ||
-      (!type.isDynamicDim(0) && getRows() != ExtentAttr::get(getContext(), type.getDimSize(0)))) {
-    return emitOpError()
-           << "must be dynamic in its first dimension only, which has the size of rows, found "
-           << type << " with " << getRows() << " rows"; // alloc_c1
+  bool isSized = type.getRank() > 0 && !llvm::any_of(type.getShape().drop_front(), ShapedType::isDynamic);
+  if (!isSized || (!type.isDynamicDim(0) && getRows() != ExtentAttr::get(getContext(), type.getDimSize(0)))) {
+    return emitOpError() << "must be dynamic in its first dimension only, which has the size of rows, found " << type
+                         << " with " << getRows() << " rows"; // alloc_c1
   }
   return success();
 }
 
 ExtentAttr AllocOp::getByteSize() { return getRows().times(rowBytes(cast<MemRefType>(getType()))); }
 
-void ViewOp::build(OpBuilder &builder, OperationState &state, Value source, int64_t column,
-                   int64_t columns) {
+void ViewOp::build(OpBuilder &builder, OperationState &state, Value source, int64_t column, int64_t columns) {
   auto type = cast<MemRefType>(source.getType());
-  auto layout =
-      StridedLayoutAttr::get(builder.getContext(), ShapedType::kDynamic, {rowStride(type), 1});
+  auto layout = StridedLayoutAttr::get(builder.getContext(), ShapedType::kDynamic, {rowStride(type), 1});
   auto result = MemRefType::get({type.getDimSize(0), columns}, type.getElementType(), layout);
   build(builder, state, result, source, builder.getI64IntegerAttr(column));
 }
@@ -103,14 +95,11 @@ LogicalResult ViewOp::verify() {
   auto source = cast<MemRefType>(getSource().getType());
   auto result = cast<MemRefType>(getType());
   int64_t column = getColumn();
-  if (source.getRank() != 2 || result.getRank() != 2 ||
-      source.getElementType() != result.getElementType() || column < 0 ||
-      column + result.getDimSize(1) > source.getDimSize(1)) { // view_c1
-    return emitOpError() << "must look at columns of " << source << ", found " << result
-                         << " from column " << column;
+  if (source.getRank() != 2 || result.getRank() != 2 || source.getElementType() != result.getElementType() ||
+      column < 0 || column + result.getDimSize(1) > source.getDimSize(1)) { // view_c1
+    return emitOpError() << "must look at columns of " << source << ", found " << result << " from column " << column;
   }
-  if (!source.isStrided() || !result.isStrided() ||
-      rowStride(source) != rowStride(result)) { // view_c2
+  if (!source.isStrided() || !result.isStrided() || rowStride(source) != rowStride(result)) { // view_c2
     return emitOpError() << "must have the row stride of " << source << ", found " << result;
   }
   return success();
@@ -133,8 +122,7 @@ LogicalResult ProgramOp::verifyRegions() {
   Block &body = getBody().front();
   for (Operation &op : body) {
     if (isa<ReturnOp>(op) != (&op == &body.back())) { // program_c1
-      return op.emitOpError() << "must not " << (isa<ReturnOp>(op) ? "stand before" : "be")
-                              << " the program's end";
+      return op.emitOpError() << "must not " << (isa<ReturnOp>(op) ? "stand before" : "be") << " the program's end";
     }
   }
   if (body.empty()) { // program_c1
@@ -149,8 +137,7 @@ LogicalResult ProgramOp::verifyRegions() {
       sizes = dyn_cast<ArrayAttr>((*getArena())[*alloc.getSlot()]);
     }
     if (!sizes || !llvm::is_contained(sizes, alloc.getByteSize())) {
-      return alloc.emitOpError() << "must have a slot of the arena whose sizes contain "
-                                 << alloc.getByteSize();
+      return alloc.emitOpError() << "must have a slot of the arena whose sizes contain " << alloc.getByteSize();
     }
   }
   return success();
@@ -165,8 +152,7 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   ArrayAttr rows;
   if (parser.parseSymbolName(name, getSymNameAttrName(result.name), result.attributes) ||
       parser.parseArgumentList(arguments, AsmParser::Delimiter::Paren, /*allowType=*/true) ||
-      parser.parseKeyword("rows") ||
-      parser.parseAttribute(rows, getRowsAttrName(result.name), result.attributes) ||
+      parser.parseKeyword("rows") || parser.parseAttribute(rows, getRowsAttrName(result.name), result.attributes) ||
       parser.parseOptionalAttrDictWithKeyword(result.attributes)) {
     return failure();
   }
@@ -180,8 +166,7 @@ void KernelOp::print(OpAsmPrinter &printer) {
   llvm::interleaveComma(getBody().getArguments(), printer,
                         [&](BlockArgument argument) { printer.printRegionArgument(argument); });
   printer << ") rows " << getRows();
-  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
-                                           {getSymNameAttrName(), getRowsAttrName()});
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {getSymNameAttrName(), getRowsAttrName()});
   printer << " ";
   printer.printRegion(getBody(), /*printEntryBlockArgs=*/false, /*printBlockTerminators=*/true);
 }
@@ -195,8 +180,8 @@ LogicalResult KernelOp::verifyRegions() {
     return emitOpError() << "must hand its arguments to its operation, each once and in order";
   }
   if (getRows().size() != body.getNumArguments()) { // kernel_c3
-    return emitOpError() << "must say the rows of each argument, found " << getRows().size()
-                         << " for " << body.getNumArguments();
+    return emitOpError() << "must say the rows of each argument, found " << getRows().size() << " for "
+                         << body.getNumArguments();
   }
   return success();
 }
@@ -205,10 +190,8 @@ LogicalResult KernelOp::verifyRegions() {
 //--------------------------------------------------------------------------------------------===//
 
 LogicalResult LaunchOp::verify() {
-  if (static_cast<int64_t>(getOuter()) <= 0 ||
-      static_cast<int64_t>(getRowTile()) <= 0) { // launch_c3
-    return emitOpError() << "must have a positive grid, found outer " << getOuter()
-                         << " and row tile " << getRowTile();
+  if (static_cast<int64_t>(getOuter()) <= 0 || static_cast<int64_t>(getRowTile()) <= 0) { // launch_c3
+    return emitOpError() << "must have a positive grid, found outer " << getOuter() << " and row tile " << getRowTile();
   }
   return success();
 }
@@ -224,8 +207,7 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   }
   for (auto [buffer, rows] : llvm::zip_equal(getBuffers(), kernel.getRows())) {
     if (rowsOf(buffer) != rows) { // launch_c2
-      return emitOpError() << "must hand " << rows << " rows to " << getKernelAttr() << ", found "
-                           << rowsOf(buffer);
+      return emitOpError() << "must hand " << rows << " rows to " << getKernelAttr() << ", found " << rowsOf(buffer);
     }
   }
   return success();

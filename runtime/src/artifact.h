@@ -39,9 +39,9 @@ public:
   std::string identity() const;
   /// Whether the weights are outside, in the original shards.
   bool refersToWeights() const { return content.shards_size() > 0; }
-  /// The weights in memory of this process, for an artifact that refers to them or for `preload_weights`. The artifact's
-  /// sessions share them, and they end with the last session.
-  /// `modelFolder` may be null: the folder is then where it was, relative to the artifact, when that was made.
+  /// The weights in memory of this process, for an artifact that refers to them or for `preload_weights`. The
+  /// artifact's sessions share them, and they end with the last session. `modelFolder` may be null: the folder is then
+  /// where it was, relative to the artifact, when that was made.
   Result<std::shared_ptr<const PackedWeights>> packWeights(const char *modelFolder, unsigned threads) const;
 
 private:

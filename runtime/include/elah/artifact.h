@@ -8,7 +8,8 @@
  * All integers are little-endian. The header carries checksums of itself, of the manifest and of the checksum table,
  * so that every byte of the file is covered: header, manifest and table directly, section bytes by block, and gaps by
  * the rule that they are zero. The file ends where the last part ends; anything after it is an error, with one
- * exception: a program made by `--emit exe` has the artifact appended behind it and ends with an elah_artifact_trailer. */
+ * exception: a program made by `--emit exe` has the artifact appended behind it and ends with an elah_artifact_trailer.
+ */
 #ifndef ELAH_ARTIFACT_H
 #define ELAH_ARTIFACT_H
 
@@ -41,8 +42,8 @@ typedef struct elah_artifact_header {
   char magic[8];
   uint32_t version;
   uint32_t section_count;
-  uint64_t file_size;          /* of the artifact, without runner and trailer */
-  uint64_t manifest_offset;    /* == 4096 */
+  uint64_t file_size;       /* of the artifact, without runner and trailer */
+  uint64_t manifest_offset; /* == 4096 */
   uint64_t manifest_size;
   uint64_t manifest_checksum;  /* XXH3-64 */
   uint64_t checksums_offset;   /* of the checksum table, a multiple of 8; the table is the last part of the file */

@@ -14,10 +14,10 @@ extern "C" {
 
 /* The symbolic dimensions of one step, in the order of the `dims` array that every kernel is given. */
 typedef enum elah_dim {
-  ELAH_DIM_TOKENS = 0,       /* tokens of all sequences in this step */
-  ELAH_DIM_SEQUENCES = 1,    /* sequences in this step */
-  ELAH_DIM_LOGIT_ROWS = 2,   /* tokens whose logits are wanted */
-  ELAH_DIM_CACHE_ROWS = 3,   /* token rows that one layer of the KV cache holds: pages * tokens per page */
+  ELAH_DIM_TOKENS = 0,             /* tokens of all sequences in this step */
+  ELAH_DIM_SEQUENCES = 1,          /* sequences in this step */
+  ELAH_DIM_LOGIT_ROWS = 2,         /* tokens whose logits are wanted */
+  ELAH_DIM_CACHE_ROWS = 3,         /* token rows that one layer of the KV cache holds: pages * tokens per page */
   ELAH_DIM_PAGES_PER_SEQUENCE = 4, /* row length of the page table */
   ELAH_DIM_COUNT = 5
 } elah_dim;
@@ -27,7 +27,8 @@ typedef enum elah_dim {
  *          Every address is aligned to 64 bytes, except row-strided views, which are aligned to their element.
  * dims:    ELAH_DIM_COUNT values.
  * block_begin, block_end: the half-open range of blocks to compute.
- * scratch: this thread's scratch memory, aligned to 64 bytes, of the size that the manifest declares; contents undefined. */
+ * scratch: this thread's scratch memory, aligned to 64 bytes, of the size that the manifest declares; contents
+ * undefined. */
 typedef void (*elah_cpu_kernel)(void *const *buffers, const int64_t *dims, int64_t block_begin, int64_t block_end,
                                 void *scratch);
 

@@ -1,17 +1,16 @@
 /* Elah's runtime: opens an artifact, runs its model, turns text to tokens and back.
  *
- * Errors.     Every function that can fail returns an elah_code, ELAH_OK (0) on success. elah_last_error() then gives one
- *             sentence about the last failure on the calling thread. Outputs are written on success only.
- * Ownership.  What a function returns through `T **out` belongs to the caller, who ends it with the function that its
- *             comment names. An artifact must outlive its sessions. `const` results stay owned by the handle they come
- *             from and are valid until its next call or its end, whichever is first.
- * Strings.    UTF-8. Inputs are taken with their length and may hold NULs; outputs are NUL-terminated.
- * Threads.    An artifact may be used by many threads at once. A tokenizer, and a session with its sequences, may each be
- *             used by one thread at a time; a session runs threads of its own.
- * Trust.      An artifact holds native code, which a session runs: trust it as you would trust a program. Everything else
- *             in a file may be hostile and gets an error. A file that is cut off or written to while its artifact is open
- *             is noticed at the next step (ELAH_IO); cut off within a step it ends the process (SIGBUS), so replace files
- *             by renaming, which is always safe. */
+ * Errors.     Every function that can fail returns an elah_code, ELAH_OK (0) on success. elah_last_error() then gives
+ * one sentence about the last failure on the calling thread. Outputs are written on success only. Ownership.  What a
+ * function returns through `T **out` belongs to the caller, who ends it with the function that its comment names. An
+ * artifact must outlive its sessions. `const` results stay owned by the handle they come from and are valid until its
+ * next call or its end, whichever is first. Strings.    UTF-8. Inputs are taken with their length and may hold NULs;
+ * outputs are NUL-terminated. Threads.    An artifact may be used by many threads at once. A tokenizer, and a session
+ * with its sequences, may each be used by one thread at a time; a session runs threads of its own. Trust.      An
+ * artifact holds native code, which a session runs: trust it as you would trust a program. Everything else in a file
+ * may be hostile and gets an error. A file that is cut off or written to while its artifact is open is noticed at the
+ * next step (ELAH_IO); cut off within a step it ends the process (SIGBUS), so replace files by renaming, which is
+ * always safe. */
 #ifndef ELAH_ELAH_H
 #define ELAH_ELAH_H
 
@@ -31,15 +30,15 @@ extern "C" {
 
 typedef enum elah_code {
   ELAH_OK = 0,
-  ELAH_INVALID_ARGUMENT = 1,  /* the caller's arguments make no sense */
-  ELAH_INVALID_DATA = 2,      /* a file breaks its format's rules, or its checksums */
-  ELAH_NOT_FOUND = 3,         /* a file or a section is not there */
-  ELAH_UNSUPPORTED = 4,       /* this machine or this version cannot do it */
-  ELAH_OUT_OF_RANGE = 5,      /* beyond a limit that the artifact was compiled with */
-  ELAH_OUT_OF_MEMORY = 6,     /* no memory, or no free page in the KV cache */
-  ELAH_IO = 7,                /* the system could not read or write */
-  ELAH_CANCELLED = 8,         /* a callback asked to stop */
-  ELAH_INTERNAL = 9           /* a fault of this library */
+  ELAH_INVALID_ARGUMENT = 1, /* the caller's arguments make no sense */
+  ELAH_INVALID_DATA = 2,     /* a file breaks its format's rules, or its checksums */
+  ELAH_NOT_FOUND = 3,        /* a file or a section is not there */
+  ELAH_UNSUPPORTED = 4,      /* this machine or this version cannot do it */
+  ELAH_OUT_OF_RANGE = 5,     /* beyond a limit that the artifact was compiled with */
+  ELAH_OUT_OF_MEMORY = 6,    /* no memory, or no free page in the KV cache */
+  ELAH_IO = 7,               /* the system could not read or write */
+  ELAH_CANCELLED = 8,        /* a callback asked to stop */
+  ELAH_INTERNAL = 9          /* a fault of this library */
 } elah_code;
 
 /* One sentence about the last failure on this thread. */
@@ -52,17 +51,17 @@ ELAH_API const char *elah_version(void);
 typedef struct elah_artifact elah_artifact;
 
 typedef struct elah_model_info {
-  const char *architecture;     /* "DeepseekV3ForCausalLM" */
-  const char *cpu;              /* the processor it was compiled for */
-  uint32_t vocabulary;          /* logits of a token */
-  uint32_t max_context;         /* tokens of a sequence */
-  uint32_t max_sequences;       /* sequences of a step */
-  uint32_t max_tokens;          /* tokens of a step */
+  const char *architecture; /* "DeepseekV3ForCausalLM" */
+  const char *cpu;          /* the processor it was compiled for */
+  uint32_t vocabulary;      /* logits of a token */
+  uint32_t max_context;     /* tokens of a sequence */
+  uint32_t max_sequences;   /* sequences of a step */
+  uint32_t max_tokens;      /* tokens of a step */
   uint64_t parameters;
   uint64_t active_weight_bytes; /* read for one token of one sequence */
   uint64_t flops_per_token;
   uint64_t cache_bytes_per_token;
-  bool computes_in_bf16;        /* else in f32 */
+  bool computes_in_bf16; /* else in f32 */
 } elah_model_info;
 
 /* Opens the artifact at `path`, or the one behind a self-contained program. Header, manifest and all sections but the
@@ -93,7 +92,7 @@ ELAH_API elah_code elah_tokenizer_decode(elah_tokenizer *tokenizer, const uint32
                                          bool keep_special, const char **text, size_t *size);
 
 typedef struct elah_message {
-  const char *role;    /* "system", "user", "assistant", or "tool" (the output of a tool that the assistant called) */
+  const char *role; /* "system", "user", "assistant", or "tool" (the output of a tool that the assistant called) */
   const char *content;
 } elah_message;
 
@@ -164,7 +163,8 @@ typedef enum elah_stop { ELAH_STOP_EOS = 0, ELAH_STOP_LENGTH = 1, ELAH_STOP_CANC
  * stop. */
 typedef bool (*elah_on_token)(void *user, uint32_t token, const char *text, size_t size, bool thinking);
 
-/* Feeds `count` prompt tokens to the sequence in chunks, then generates until an end-of-sequence token or `max_tokens`. */
+/* Feeds `count` prompt tokens to the sequence in chunks, then generates until an end-of-sequence token or `max_tokens`.
+ */
 ELAH_API elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence,
                                  const uint32_t *tokens, size_t count, uint32_t max_tokens,
                                  const elah_sampling *sampling, elah_on_token on_token, void *user, elah_stop *stop);
