@@ -2,7 +2,9 @@
 # Small random checkpoints of every architecture and variant give the logits that Hugging Face transformers computes from
 # them (goldens/, made by make_goldens.py), in one piece, in chunks of three tokens and token by token.
 # In f32 only the order of sums differs from transformers in float64. Products in bf16 round what goes into them: two
-# layers of that are 1e-4 off in transformers itself (deepseek_v3_all_dense in torch.bfloat16: 1.3e-4).
+# layers of that are 1e-4 off in transformers itself (deepseek_v3_all_dense in torch.bfloat16: 1.3e-4). Few rows and many
+# go different ways through a processor (AMX's tiles add in another order), and a sum that differs in its last bit may be
+# rounded to the other bf16 next to it: pieces then agree to 1e-5 instead of 1e-6.
 # long: compiles 46 models
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,9 +30,9 @@ for golden in "$here"/goldens/*/; do
   name=$(basename "$golden")
   for precision in f32 auto; do
     case $precision-$name in
-      f32-*fp8*) bound=(1e-4) ;;
-      f32-*) bound=(1e-5) ;;
-      auto-*) bound=(2e-4 --median) ;;
+      f32-*fp8*) bound=(1e-4) chunks=1e-6 ;;
+      f32-*) bound=(1e-5) chunks=1e-6 ;;
+      auto-*) bound=(2e-4 --median) chunks=1e-5 ;;
     esac
     echo "$name, precision $precision"
     if ! "$bin/elah" compile "$golden" -o "$work/model.elah" --precision "$precision" --max-prefill 64 2>"$work/log"; then
@@ -44,7 +46,7 @@ for golden in "$here"/goldens/*/; do
     done
     check "against transformers" python3 "$here/compare_logits.py" "$work/64.npy" "$golden/logits.npy" "${bound[@]}"
     for chunk in 3 1; do
-      check "chunks of $chunk against the whole" python3 "$here/compare_logits.py" "$work/$chunk.npy" "$work/64.npy" 1e-6
+      check "chunks of $chunk against the whole" python3 "$here/compare_logits.py" "$work/$chunk.npy" "$work/64.npy" $chunks
     done
   done
 done
