@@ -328,6 +328,7 @@ private:
     contents.modelFolder = options.model;
     contents.flags = {{"target", "cpu"},
                       {"cpu", target.name},
+                      {"cpu-features", target.features},
                       {"max-context", std::to_string(maxContext)},
                       {"max-batch", std::to_string(options.maxBatch)},
                       {"max-prefill", std::to_string(options.maxPrefill)},

@@ -26,7 +26,7 @@ double median(std::vector<double> values) {
 
 int elahBenchCommand(int argc, char **argv) {
   std::string file, modelFolder;
-  uint32_t promptTokens = 512, generateTokens = 64, batch = 1, threads = 0, repeats = 3;
+  uint32_t promptTokens = 0, generateTokens = 64, batch = 1, threads = 0, repeats = 3;
   bool json = false, preload = false;
   CLI::App app("Measures prefill and decode beside this machine's limits.", argv[0]);
   app.add_option("file", file, "The artifact")->required();
@@ -34,7 +34,8 @@ int elahBenchCommand(int argc, char **argv) {
                "Copy the weights into large pages of memory first: a slower start, faster decoding");
   app.add_option("--model-folder", modelFolder,
                  "Of an artifact made with --weights reference: where the model's shards are now");
-  app.add_option("--prompt-tokens", promptTokens, "Tokens of the prompt (default 512)")->check(CLI::PositiveNumber);
+  app.add_option("--prompt-tokens", promptTokens, "Tokens of the prompt (default 512, or what the context holds)")
+      ->check(CLI::PositiveNumber);
   app.add_option("--generate-tokens", generateTokens, "Tokens to generate (default 64)")->check(CLI::PositiveNumber);
   app.add_option("--batch", batch, "Sequences that are generated together (default 1)")->check(CLI::PositiveNumber);
   app.add_option("--threads", threads, "Threads to compute with (default: all processors)");
@@ -65,6 +66,9 @@ int elahBenchCommand(int argc, char **argv) {
   Handle<elah_artifact> artifact(openedArtifact);
   elah_model_info info;
   elah_artifact_info(artifact.get(), &info);
+  if (promptTokens == 0) {
+    promptTokens = std::clamp<uint32_t>(info.max_context - std::min(info.max_context, generateTokens), 1, 512);
+  }
   if (promptTokens + generateTokens > info.max_context || batch > info.max_sequences) {
     std::fprintf(
         stderr,
