@@ -59,11 +59,10 @@ int elahBenchCommand(int argc, char **argv) {
   if (threads == 0) {
     threads = std::max(1u, std::thread::hardware_concurrency());
   }
-  elah_artifact *openedArtifact;
-  if (elah_code code = elah_artifact_open(file.c_str(), &openedArtifact)) {
-    return reportError(code);
+  Handle<elah_artifact> artifact;
+  if (int status = openArtifact(file, artifact)) {
+    return status;
   }
-  Handle<elah_artifact> artifact(openedArtifact);
   elah_model_info info;
   elah_artifact_info(artifact.get(), &info);
   if (promptTokens == 0) {

@@ -57,4 +57,14 @@ inline int reportError(elah_code code) {
   return exitStatus(code);
 }
 
+/// Opens the artifact at `path` and gives 0, or prints why it cannot and gives the exit status.
+inline int openArtifact(const std::string &path, Handle<elah_artifact> &artifact) {
+  elah_artifact *opened;
+  if (elah_code code = elah_artifact_open(path.c_str(), &opened)) {
+    return reportError(code);
+  }
+  artifact.reset(opened);
+  return 0;
+}
+
 #endif

@@ -59,11 +59,10 @@ int elahInspectCommand(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   catchSignals();
-  elah_artifact *opened;
-  if (elah_code code = elah_artifact_open(file.c_str(), &opened)) {
-    return reportError(code);
+  Handle<elah_artifact> artifact;
+  if (int status = openArtifact(file, artifact)) {
+    return status;
   }
-  Handle<elah_artifact> artifact(opened);
   char *text;
   if (elah_code code = elah_artifact_describe(artifact.get(), &text)) {
     return reportError(code);

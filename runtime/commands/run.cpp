@@ -89,11 +89,9 @@ public:
   explicit Runner(const RunOptions &options) : options(options) {}
 
   int open() {
-    elah_artifact *openedArtifact;
-    if (elah_code code = elah_artifact_open(options.file.c_str(), &openedArtifact)) {
-      return reportError(code);
+    if (int status = openArtifact(options.file, artifact)) {
+      return status;
     }
-    artifact.reset(openedArtifact);
     elah_artifact_info(artifact.get(), &info);
     elah_session_options sessionOptions = {
         options.threads, 0, options.modelFolder.empty() ? nullptr : options.modelFolder.c_str(), options.preload};

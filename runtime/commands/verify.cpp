@@ -15,11 +15,10 @@ int elahVerifyCommand(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   catchSignals();
-  elah_artifact *opened;
-  if (elah_code code = elah_artifact_open(file.c_str(), &opened)) {
-    return reportError(code);
+  Handle<elah_artifact> artifact;
+  if (int status = openArtifact(file, artifact)) {
+    return status;
   }
-  Handle<elah_artifact> artifact(opened);
   if (elah_code code = elah_artifact_verify(artifact.get())) {
     return reportError(code);
   }
