@@ -1,0 +1,127 @@
+#ifndef RUNTIME_EMULATOR_MACHINE_DECODER_H
+#define RUNTIME_EMULATOR_MACHINE_DECODER_H
+
+// From parsed PTX to a program. Each file of ops/ owns some opcodes: it registers a decoder for each, which reads the
+// modifiers in the ISA's order, asks for the operands, and chooses a handler. What it does not consume is an error with
+// the instruction's line and text; nothing is guessed.
+//
+//   void addShuffles(OpcodeTable &table) {
+//     table.add("shfl", [](Decoder &d, Op &op) {
+//       d.expect("sync");
+//       auto mode = d.oneOf({"up", "down", "bfly", "idx"});
+//       d.expect("b32");
+//       op.operands[0] = d.destination(0, ptx::Type::B32);
+//       ...
+//       op.run = shuffle;
+//     });
+//   }
+
+#include "machine/program.h"
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace emulator {
+
+class Device;
+
+/// Reads one instruction. After the first error it goes on silently with harmless answers, so decoders need no checks.
+class Decoder {
+public:
+  const ptx::Instruction &instruction() const;
+
+  // Modifiers, in order.
+  bool accept(std::string_view word);
+  void expect(std::string_view word);
+  /// The index of the word that stands next; an error where none does.
+  unsigned oneOf(std::initializer_list<std::string_view> words);
+  /// As above, -1 where none stands next.
+  int optionalOf(std::initializer_list<std::string_view> words);
+  /// The type that stands next, an error where there is none or one not in `allowed` (empty: all).
+  ptx::Type type(std::initializer_list<ptx::Type> allowed = {});
+  std::optional<ptx::Type> optionalType(std::initializer_list<ptx::Type> allowed = {});
+  /// The next word, consumed, for a decoder that reads it itself ("m64n128k32"); empty at the end.
+  std::string_view word();
+  std::string_view peek() const;
+
+  // Operands. A register's type must fit (PTX ISA 9.4 "operand size exceeding" rules for ld, st, cvt: `relaxed`).
+  unsigned operandCount() const;
+  const ptx::Operand &operand(unsigned index) const;
+  Operand source(const ptx::Operand &operand, ptx::Type type, bool relaxed = false);
+  Operand source(unsigned index, ptx::Type type, bool relaxed = false) { return source(operand(index), type, relaxed); }
+  /// A sink gives a slot that nobody reads.
+  Operand destination(const ptx::Operand &operand, ptx::Type type, bool relaxed = false);
+  Operand destination(unsigned index, ptx::Type type, bool relaxed = false) {
+    return destination(operand(index), type, relaxed);
+  }
+  /// A register that is read and written (wgmma's accumulator).
+  Operand accumulator(const ptx::Operand &operand, ptx::Type type);
+  Predicate predicateSource(const ptx::Operand &operand);
+  Predicate predicateDestination(const ptx::Operand &operand);
+  /// An immediate; an error otherwise.
+  int64_t constant(unsigned index);
+  /// `[base+offset]`: the base as 64-bit values (a 32-bit register is zero-extended at run time: see `narrow`), the
+  /// offset in bytes. `space` resolves symbols and is None for a generic address.
+  struct Address {
+    Operand base;
+    bool narrow = false; ///< base holds 32-bit values
+    int64_t offset = 0;
+  };
+  Address address(const ptx::Operand &operand, ptx::Space space);
+  Address address(unsigned index, ptx::Space space) { return address(operand(index), space); }
+  uint32_t label(unsigned index);
+
+  /// Keeps what a handler needs beyond the op's fields.
+  template <typename Form> const Form *keep(Form form) {
+    auto held = std::make_shared<Form>(std::move(form));
+    const Form *pointer = held.get();
+    hold(std::move(held));
+    return pointer;
+  }
+
+  /// The error of this instruction, unless one is there already.
+  void error(const std::string &text);
+
+private:
+  friend class FunctionDecoder;
+  void hold(std::shared_ptr<void> form);
+  class FunctionDecoder *owner = nullptr;
+};
+
+class OpcodeTable {
+public:
+  using Decode = std::function<void(Decoder &, Op &)>;
+  void add(std::string_view opcode, Decode decode);
+  const Decode *find(std::string_view opcode) const;
+  /// All that the emulator knows, from every file of ops/.
+  static const OpcodeTable &all();
+
+private:
+  std::map<std::string, Decode, std::less<>> decoders;
+};
+
+// One a file of ops/.
+void addArithmetic(OpcodeTable &table);     ///< add sub mul mad fma div rem abs neg min max, sad, mul24, addc …
+void addFloat(OpcodeTable &table);          ///< rcp sqrt rsqrt ex2 lg2 sin cos tanh, testp, copysign
+void addBits(OpcodeTable &table);           ///< and or xor not shl shr shf bfe bfi bfind brev clz popc prmt lop3 …
+void addConversions(OpcodeTable &table);    ///< cvt cvta isspacep szext, cvt.pack
+void addMoves(OpcodeTable &table);          ///< mov selp slct setp set
+void addLoadsAndStores(OpcodeTable &table); ///< ld st ldu prefetch createpolicy discard applypriority
+void addAtomics(OpcodeTable &table);        ///< atom red fence membar
+void addControl(OpcodeTable &table);        ///< bra brx call ret exit trap brkpt nanosleep pmevent
+void addWarpWide(OpcodeTable &table);       ///< shfl vote match redux elect activemask bar.warp.sync
+void addBarriers(OpcodeTable &table);  ///< bar barrier (named and cluster), griddepcontrol, setmaxnreg, mapa getctarank
+void addMbarriers(OpcodeTable &table); ///< mbarrier
+void addAsyncCopies(
+    OpcodeTable &table); ///< cp.async, cp.async.bulk, cp.reduce.async.bulk, st.async, red.async, multimem
+void addTensorCopies(OpcodeTable &table);    ///< cp.async.bulk.tensor, cp.reduce.async.bulk.tensor, tensormap
+void addWarpMatrix(OpcodeTable &table);      ///< mma ldmatrix stmatrix movmatrix wmma
+void addWarpgroupMatrix(OpcodeTable &table); ///< wgmma
+
+} // namespace emulator
+
+#endif

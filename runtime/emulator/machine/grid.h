@@ -1,0 +1,101 @@
+#ifndef RUNTIME_EMULATOR_MACHINE_GRID_H
+#define RUNTIME_EMULATOR_MACHINE_GRID_H
+
+// A launch, and the machine that runs launches on the host's cores.
+//
+// As many clusters of a grid are resident as the device would hold (registers, shared memory, threads), and turns
+// rotate among them, because kernels may poll what another CTA writes. Grids of different streams and devices run at
+// the same time.
+
+#include "checker/observer.h"
+#include "machine/device.h"
+#include "machine/memory.h"
+#include "machine/options.h"
+#include "machine/program.h"
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+class LoadedModule;
+
+struct LaunchConfig {
+  const Kernel *kernel = nullptr;
+  std::shared_ptr<LoadedModule> module; ///< kept alive while the grid runs
+  uint32_t grid[3] = {1, 1, 1}, block[3] = {1, 1, 1}, cluster[3] = {1, 1, 1};
+  uint32_t dynamicSharedBytes = 0;
+  std::vector<std::byte> parameters; ///< Kernel::parameterBytes
+  bool cooperative = false;
+  int device = 0;
+  /// Programmatic dependent launch: may begin when all CTAs of these have launched their dependents or ended;
+  /// griddepcontrol.wait waits until they have ended.
+  std::vector<std::shared_ptr<Grid>> primaries;
+};
+
+/// Counters of one launch; names as `elah-emu --counters` prints them (checker-independent).
+struct Counters;
+
+class Grid {
+public:
+  Grid(LaunchConfig config, const RunOptions &options);
+  ~Grid();
+
+  const LaunchConfig config;
+  const RunOptions options;
+  Observer *observer = nullptr;
+  uint64_t parametersAddress = 0; ///< a read-only allocation that holds the parameters
+
+  /// Blocks until ended. The fault that ended it, if one did.
+  std::optional<Fault> wait();
+  bool ended() const;
+  /// All CTAs have executed griddepcontrol.launch_dependents, or ended.
+  bool dependentsMayStart() const;
+
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+class Machine {
+public:
+  /// The process's machine.
+  static Machine &instance();
+
+  /// Queues the grid and returns; `onEnd` is called on a host thread of the machine.
+  std::shared_ptr<Grid> launch(LaunchConfig config, const RunOptions &options, std::function<void(Grid &)> onEnd = {});
+  /// Why this launch cannot be: empty if it can. The code is the driver's (CUDA_ERROR_INVALID_VALUE, _OUT_OF_RESOURCES
+  /// …).
+  static std::optional<std::pair<int, std::string>> refuse(const LaunchConfig &config, const DeviceProperties &device);
+  /// CTAs of the kernel that an SM holds at a time.
+  static unsigned occupancy(const Kernel &kernel, uint32_t threads, uint32_t dynamicSharedBytes,
+                            const DeviceProperties &device);
+
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+
+private:
+  Machine();
+};
+
+/// A module's variables in memory, and its kernels decoded.
+class LoadedModule {
+public:
+  /// Decodes every function (an unknown opcode anywhere is an error) and allocates the variables.
+  static std::variant<std::shared_ptr<LoadedModule>, ptx::Error> load(ptx::Module module, int device);
+  ~LoadedModule();
+
+  const Kernel *kernel(std::string_view name) const;
+  std::vector<const Kernel *> kernels() const;
+  const Allocation *variable(std::string_view name) const;
+  const ptx::Module &text() const;
+
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace emulator
+
+#endif

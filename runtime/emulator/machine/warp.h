@@ -1,0 +1,123 @@
+#ifndef RUNTIME_EMULATOR_MACHINE_WARP_H
+#define RUNTIME_EMULATOR_MACHINE_WARP_H
+
+// 32 lanes with a program counter each (independent thread scheduling): lanes that stand at the same place run together
+// as a group. Any group that is not waiting may run; one that branches backwards without progress lets others run, so
+// that an elected lane may poll while the other 31 wait for it. Groups merge where they meet, and must meet before
+// `.sync` and `.aligned` instructions.
+
+#include "checker/observer.h"
+#include "machine/program.h"
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace emulator {
+
+class Cta;
+class Grid;
+
+/// What a group of lanes waits for. Polled by the cluster's scheduler; `describe` gives deadlock reports their words
+/// ("mbarrier at shared+0x400, phase 1: 0 of 2 arrivals, 16384 bytes outstanding").
+struct Wait {
+  bool (*ready)(Warp &, const Wait &) = nullptr;
+  std::string (*describe)(Warp &, const Wait &) = nullptr;
+  bool again =
+      false; ///< the instruction runs once more when ready (it looks again); otherwise the group goes on behind it
+  /// May end without being ready when nothing else in the machine can go on (try_wait's time limit). The instruction
+  /// then runs again and finds `Warp::timedOut`.
+  bool mayTimeOut = false;
+  Cta *cta = nullptr;
+  uint64_t a = 0, b = 0;
+};
+
+struct Frame {
+  const Code *code = nullptr;
+  std::byte *registers = nullptr; ///< Code::registerBytes
+  uint32_t *predicates = nullptr; ///< Code::predicateCount words
+  uint32_t localBase = 0;         ///< of the frame in each lane's local memory
+};
+
+class Warp {
+public:
+  Warp(Cta &cta, unsigned index);
+  ~Warp();
+  Warp(const Warp &) = delete;
+
+  Cta &cta;
+  const unsigned index;         ///< in the CTA
+  Lanes alive = 0;              ///< lanes that exist and have not exited
+  bool timedOut = false;        ///< see Wait::mayTimeOut
+  Observer *observer = nullptr; ///< the grid's, or null
+
+  Grid &grid() const;
+  unsigned warpgroup() const { return index / 4; }
+
+  // --- for handlers: the registers of the group that runs.
+  template <typename T> const T *read(Operand operand) const {
+    const std::byte *base = operand.constant ? constants : frame->registers;
+    return reinterpret_cast<const T *>(base + operand.offset);
+  }
+  template <typename T> T *write(Operand operand) { return reinterpret_cast<T *>(frame->registers + operand.offset); }
+  Lanes read(Predicate predicate) const {
+    Lanes value = frame->predicates[predicate.index];
+    return predicate.negated ? ~value : value;
+  }
+  /// Sets the predicate in `lanes`, leaves the others.
+  void write(Predicate predicate, Lanes lanes, Lanes value) {
+    Lanes &word = frame->predicates[predicate.index];
+    word = (word & ~lanes) | (value & lanes);
+  }
+
+  // --- for handlers that steer.
+  /// Blocks the running group.
+  Flow wait(const Wait &what);
+  /// The running group's lanes in `taken` go to `target`, the others on. Gives Moved.
+  Flow branch(uint32_t target, Lanes taken);
+  Flow exit(Lanes lanes);
+  /// Stops the grid: the launch ends with the error that the kind stands for.
+  Flow fault(Fault fault);
+  uint32_t pc() const; ///< of the running group
+
+  /// Coordinates of a lane's thread in the CTA.
+  void threadIndex(unsigned lane, uint32_t (&xyz)[3]) const;
+
+  // --- the wgmma machinery's (ops/warpgroup_matrix.cpp), kept by warp.
+  struct WgmmaState;
+  std::unique_ptr<WgmmaState> wgmma;
+  /// Slots of the running frame under a wgmma in flight; the interpreter looks only while this is not empty.
+  std::vector<Op::Slot> slotsInFlight;
+  std::vector<const Op *> opsInFlight; ///< the wgmma of each
+
+  // --- asynchronous groups by lane (ops/async_copies.cpp).
+  struct AsyncGroups;
+  std::unique_ptr<AsyncGroups> asyncGroups;
+
+  const Frame *frame = nullptr; ///< of the running group
+  const std::byte *constants = nullptr;
+
+  // --- the interpreter's own (machine/warp.cpp).
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+  /// Runs groups until none can, or `budget` instructions are done; true if any progress was made.
+  bool run(unsigned budget);
+  bool finished() const { return alive == 0; }
+};
+
+/// Calls `each(lane)` for the set lanes; a plain loop over 32 where all are set, which the compiler vectorises.
+template <typename Each> inline void forLanes(Lanes lanes, Each each) {
+  if (lanes == allLanes) {
+    for (unsigned lane = 0; lane < warpLanes; ++lane) {
+      each(lane);
+    }
+    return;
+  }
+  for (; lanes; lanes &= lanes - 1) {
+    each(static_cast<unsigned>(__builtin_ctz(lanes)));
+  }
+}
+
+} // namespace emulator
+
+#endif
