@@ -17,20 +17,25 @@ namespace emulator {
 class Cluster;
 class Cta;
 
-/// One operation in flight. Reading the source and completing may be two moments (`wait_group.read` needs the first).
+/// One operation in flight. It happens in two steps, because `wait_group.read` needs no more than the first.
 class AsyncOperation {
 public:
   virtual ~AsyncOperation() = default;
-  /// Reads the source, writes the destination, completes on its mbarrier or in its group.
-  virtual void perform() = 0;
+  /// Reads all that it reads; called once, before `finish`.
+  virtual void readSource() = 0;
+  /// Writes the destination, completes on its mbarrier or in its group.
+  virtual void finish() = 0;
   /// For a wait on the mbarrier at (cta, offset): whether this operation will signal it.
   virtual bool signals(const Cta &cta, uint32_t offset) const { return false; }
-  /// For a wait on groups of the warp: whether it belongs to a group that the wait needs.
-  virtual bool belongsTo(const Warp &warp, Observer::AsyncKind kind) const { return false; }
+  /// Operations with the same key happen in the order of issue (a warp's wgmmas); null: in any order.
+  virtual const void *ordered() const { return nullptr; }
 
   Actor actor;
+  Cta *cta = nullptr; ///< whose warp issued it
+  Lanes lanes = 0;
   uint64_t id = 0;
   Observer::AsyncKind kind = Observer::AsyncKind::Bulk;
+  bool sourceRead = false; ///< the engine's
 };
 
 class AsyncEngine {
@@ -38,10 +43,15 @@ public:
   explicit AsyncEngine(Cluster &cluster) : cluster(cluster) {}
 
   uint64_t nextId() { return ++lastId; }
-  /// Performs at once (Eager) or keeps.
-  void issue(std::unique_ptr<AsyncOperation> operation);
+  /// Performs at once (Eager) or keeps. Gives the operation its id and tells the observer.
+  void issue(Warp &warp, const Op &op, Lanes lanes, std::unique_ptr<AsyncOperation> operation);
+  using Which = std::function<bool(const AsyncOperation &)>;
   /// Performs those in flight for which `which` holds, in the order of issue (Random: in any order); true if any did.
-  bool performWhere(const std::function<bool(const AsyncOperation &)> &which);
+  bool performWhere(const Which &which);
+  /// As above, but no more than the reading of their sources.
+  bool readWhere(const Which &which);
+  /// Performs all that this CTA's warps issued: it is about to end, or its memory to go.
+  void finish(const Cta &cta);
   /// Called by the scheduler between turns: in Random, sometimes performs one of those in flight.
   void drift();
   /// Called by the scheduler when nothing in the cluster can go on: performs what somebody waits for, else the oldest.
@@ -49,6 +59,8 @@ public:
   bool idle() const { return inFlight.empty(); }
 
 private:
+  void perform(size_t index);
+
   Cluster &cluster;
   std::deque<std::unique_ptr<AsyncOperation>> inFlight;
   uint64_t lastId = 0;

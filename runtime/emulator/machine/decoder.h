@@ -58,8 +58,13 @@ public:
   Operand destination(unsigned index, ptx::Type type, bool relaxed = false) {
     return destination(operand(index), type, relaxed);
   }
-  /// A register that is read and written (wgmma's accumulator).
+  /// A register that wgmma reads and writes while later instructions run: it keeps its slot until `landsRegisters`.
   Operand accumulator(const ptx::Operand &operand, ptx::Type type);
+  /// A register that wgmma reads while later instructions run: likewise.
+  Operand lateSource(const ptx::Operand &operand, ptx::Type type);
+  /// Behind this instruction (wgmma.wait_group) registers of earlier wgmmas may be used for something else: for the
+  /// allocator it reads every accumulator and late source that can be in flight where it stands.
+  void landsRegisters();
   Predicate predicateSource(const ptx::Operand &operand);
   Predicate predicateDestination(const ptx::Operand &operand);
   /// An immediate; an error otherwise.
@@ -95,8 +100,14 @@ private:
 class OpcodeTable {
 public:
   using Decode = std::function<void(Decoder &, Op &)>;
+  /// `opcode` may go on with modifiers ("st.async", "cp.async.bulk.tensor"), which the decoder then finds consumed.
   void add(std::string_view opcode, Decode decode);
-  const Decode *find(std::string_view opcode) const;
+  struct Found {
+    const Decode *decode = nullptr;
+    unsigned modifiers = 0; ///< of the instruction, that the name in the table has consumed
+  };
+  /// By the longest name that the instruction begins with; null where there is none.
+  Found find(const ptx::Instruction &instruction) const;
   /// All that the emulator knows, from every file of ops/.
   static const OpcodeTable &all();
 
