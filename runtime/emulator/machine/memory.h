@@ -12,8 +12,10 @@
 // shared::cta addresses are valid shared::cluster ones. A CTA's own memory begins at offset 1,024, as on hardware,
 // which reserves that much.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,7 +50,11 @@ public:
 
   /// Fresh bytes, uninitialised for the checker; null where `size` does not fit. Aligned to 512 bytes as cuMemAlloc is.
   Allocation *allocate(uint64_t size, int device, std::string name);
-  void free(uint64_t address);
+  /// Host memory that kernels may use from now on (cuMemHostRegister): the bytes stay where they are and the caller's.
+  /// Null where it overlaps another allocation.
+  Allocation *adopt(void *bytes, uint64_t size, int device, std::string name);
+  /// Ends an allocation that begins at `address`; false where none does.
+  bool free(uint64_t address);
   /// The allocation that holds the address, or null. Cheap: the last answer is kept by thread.
   const Allocation *find(uint64_t address) const;
   /// As above, and where there is none the nearest below, for a report.
@@ -57,9 +63,15 @@ public:
 
 private:
   GlobalMemory();
+  const Allocation *lookUp(uint64_t address) const;
+
   mutable std::shared_mutex mutex;
-  std::map<uint64_t, std::unique_ptr<Allocation>> allocations;
-  uint64_t begin = 0, end = 0, serial = 0;
+  std::map<uint64_t, std::unique_ptr<Allocation>> allocations; ///< by address
+  std::deque<std::unique_ptr<Allocation>> freed; ///< a while, for those who still look at what they found before
+  uint64_t begin = 0, end = 0;                   ///< the reserved range
+  uint64_t next = 0;                             ///< where the search for room begins
+  uint64_t serial = 0;
+  std::atomic<uint64_t> epoch = 1; ///< changes with each free: a thread's remembered answer may be wrong then
 };
 
 } // namespace emulator

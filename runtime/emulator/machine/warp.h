@@ -9,6 +9,7 @@
 #include "checker/observer.h"
 #include "machine/program.h"
 #include <cstring>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -85,14 +86,14 @@ public:
 
   // --- the wgmma machinery's (ops/warpgroup_matrix.cpp), kept by warp.
   struct WgmmaState;
-  std::unique_ptr<WgmmaState> wgmma;
+  std::shared_ptr<WgmmaState> wgmma; ///< null until the first; shared only so that the type may stay incomplete here
   /// Slots of the running frame under a wgmma in flight; the interpreter looks only while this is not empty.
   std::vector<Op::Slot> slotsInFlight;
   std::vector<const Op *> opsInFlight; ///< the wgmma of each
 
   // --- asynchronous groups by lane (ops/async_copies.cpp).
   struct AsyncGroups;
-  std::unique_ptr<AsyncGroups> asyncGroups;
+  std::shared_ptr<AsyncGroups> asyncGroups;
 
   const Frame *frame = nullptr; ///< of the running group
   const std::byte *constants = nullptr;
