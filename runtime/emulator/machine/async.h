@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace emulator {
 
@@ -23,14 +24,17 @@ public:
   virtual ~AsyncOperation() = default;
   /// Reads all that it reads; called once, before `finish`.
   virtual void readSource() = 0;
+  /// Makes the destination unusable, where that is the issuer's to wait for; called when the operation is kept.
+  virtual void poison() {}
   /// Writes the destination, completes on its mbarrier or in its group.
   virtual void finish() = 0;
   /// For a wait on the mbarrier at (cta, offset): whether this operation will signal it.
   virtual bool signals(const Cta &cta, uint32_t offset) const { return false; }
-  /// Operations with the same key happen in the order of issue (a warp's wgmmas); null: in any order.
+  /// Operations with the same key happen in the order of issue (a warp's wgmmas, its cp.asyncs and the arrivals that
+  /// follow them); null: in any order.
   virtual const void *ordered() const { return nullptr; }
 
-  Actor actor;
+  Actor issuer;
   Cta *cta = nullptr; ///< whose warp issued it
   Lanes lanes = 0;
   uint64_t id = 0;
@@ -59,7 +63,8 @@ public:
   bool idle() const { return inFlight.empty(); }
 
 private:
-  void perform(size_t index);
+  void perform(std::vector<bool> chosen);
+  void performAt(size_t index);
 
   Cluster &cluster;
   std::deque<std::unique_ptr<AsyncOperation>> inFlight;

@@ -6,6 +6,7 @@
 
 #include "machine/async.h"
 #include "machine/mbarrier.h"
+#include "machine/memory.h"
 #include "machine/warp.h"
 #include <array>
 #include <cstddef>

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace emulator {
 
@@ -28,6 +29,9 @@ class Mbarriers {
 public:
   explicit Mbarriers(Cta &owner) : owner(owner) {}
 
+  /// mbarrier.pending_count of a state word.
+  static uint32_t pendingCount(uint64_t state);
+
   void initialise(Actor actor, uint32_t offset, uint32_t count);
   void invalidate(Actor actor, uint32_t offset);
   /// Returns the state word before the arrival (what `mbarrier.arrive` gives).
@@ -43,10 +47,14 @@ public:
   /// Null where none was initialised, or its bytes were overwritten.
   const Mbarrier *find(uint32_t offset) const;
   std::string describe(uint32_t offset) const;
+  /// A misuse has stopped the grid; a handler then returns Flow::Ended.
+  bool faulted = false;
 
 private:
-  void settle(Actor actor, uint32_t offset, Mbarrier &barrier);
-  Mbarrier *known(Actor actor, uint32_t offset, const char *what);
+  void settle(uint32_t offset, Mbarrier &barrier);
+  Mbarrier *known(Actor actor, uint32_t offset, std::string_view what);
+  void misused(Actor actor, uint32_t offset, const std::string &text, bool fatal);
+  void write(uint32_t offset, Mbarrier &barrier);
 
   Cta &owner;
   std::map<uint32_t, Mbarrier> barriers;

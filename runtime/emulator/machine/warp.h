@@ -9,6 +9,7 @@
 #include "checker/observer.h"
 #include "machine/program.h"
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -31,6 +32,7 @@ struct Wait {
   bool mayTimeOut = false;
   Cta *cta = nullptr;
   uint64_t a = 0, b = 0;
+  bool mbarrier = false; ///< for the mbarrier at offset `a` of `cta`: operations in flight may signal it
 };
 
 struct Frame {
@@ -104,6 +106,8 @@ public:
   /// Runs groups until none can, or `budget` instructions are done; true if any progress was made.
   bool run(unsigned budget);
   bool finished() const { return alive == 0; }
+  /// What its groups wait for.
+  void eachWait(const std::function<void(const Wait &)> &visit) const;
 };
 
 /// Calls `each(lane)` for the set lanes; a plain loop over 32 where all are set, which the compiler vectorises.
