@@ -20,6 +20,7 @@ packages=(
   libgmock-dev
   libgtest-dev
   liblld-22-dev
+  liblz4-dev
   libmlir-22-dev
   libonnx-dev
   libonnx-testdata

@@ -92,7 +92,7 @@ struct Operand {
               ///< coordinates of a tensor copy (a Vector)
     Vector,   ///< `{a, b, c}`
     Pair,     ///< `d|p`: two destinations
-    Label,    ///< `index` of the instruction it stands before (Function::instructions.size() for the end)
+    Label,    ///< `index` of the instruction it stands before (Function::instructions.size() for the end); `name`
     Sink,     ///< `_`
   };
   Kind kind = Kind::Sink;
@@ -123,6 +123,7 @@ struct Relocation {
   unsigned size = 8;
   std::string symbol;
   int64_t addend = 0;
+  unsigned shift = 0;   ///< `0xff00(symbol)`: the address's bits from here on (PTX ISA 5.4.4)
   bool generic = false; ///< `generic(symbol)`
 };
 
@@ -130,13 +131,14 @@ enum class Linkage : uint8_t { Internal, Visible, Extern, Weak, Common };
 
 struct Variable {
   std::string name; ///< unique in its function and module: a name that an inner scope declares again gets a suffix
-  Space space = Space::Generic;
+  Space space = Space::Generic; ///< Register for a function's `.reg` parameter: `name` is in Function::registers too
   Type type = Type::None;
   unsigned vector = 1;    ///< `.v4`
   unsigned alignment = 0; ///< bytes; natural where nothing is said
   uint64_t size = 0;      ///< bytes; 0 for an extern array without size (dynamic shared memory)
   Linkage linkage = Linkage::Internal;
-  std::vector<uint8_t> initial; ///< empty: zeros
+  bool managed = false;         ///< `.attribute(.managed)`
+  std::vector<uint8_t> initial; ///< the first bytes, at most `size`; zeros follow
   std::vector<Relocation> relocations;
   Place place;
 };
@@ -161,7 +163,7 @@ struct BranchTargets { ///< `.branchtargets`, by name
   std::vector<uint32_t> instructions;
 };
 
-struct Prototype { ///< `.callprototype`, of indirect calls
+struct Prototype { ///< `.callprototype`, of indirect calls; `.calltargets` gives its functions' common one
   std::string name;
   std::vector<Variable> results, parameters;
 };
@@ -172,8 +174,9 @@ struct Function {
   bool declared = false; ///< a declaration without a body (vprintf, an extern function)
   Linkage linkage = Linkage::Internal;
   std::vector<Variable> results, parameters;
+  std::string aliasOf; ///< `.alias`: the function that this is another name of
   LaunchBounds bounds;
-  std::vector<Register> registers;       ///< of all scopes; `%f<100>` gives 100
+  std::vector<Register> registers;       ///< of all scopes; `%f<100>` gives 100, `.v4` %v gives %v.x to %v.w
   std::vector<Variable> variables;       ///< .local, .shared and call-site .param of all scopes
   std::vector<Instruction> instructions; ///< labels are resolved to indices
   std::vector<BranchTargets> branchTables;
@@ -190,6 +193,7 @@ struct Module {
   std::vector<std::string> files; ///< of `.file`, by number
   std::string text;               ///< what was parsed, for messages
 
+  /// The function of this name, or the one it is an alias of; null where there is none.
   const Function *function(std::string_view name) const;
   std::string_view textOf(const Instruction &instruction) const;
 };
