@@ -8,10 +8,19 @@
 
 namespace elah {
 
-/// Decomposes and runs the function @f of r1 in text form. Empty after a failure, whose messages stand in `error`;
+/// What an engine may differ from exact arithmetic by, besides a test's own bound: nothing for the interpreter.
+double engineTolerance();
+
+/// Decomposes and runs the function @f of r1 in text form, by the interpreter (InterpretedR1.cpp) or compiled
+/// (tests/codegen/Cpu/CompiledR1.cpp). Empty after a failure, whose messages stand in `error`;
 /// without `error` a failure fails the test.
 llvm::SmallVector<HostValue> runR1(const std::string &text, llvm::ArrayRef<HostValue> inputs,
                                    const InterpretOptions &options = {}, std::string *error = nullptr);
+
+/// Runs one operation: "r1.neg %a : tensor<2xf32>" on arguments %a, %b, %c of the types given.
+llvm::SmallVector<HostValue> run(const std::string &op, std::vector<std::string> types,
+                                 llvm::ArrayRef<HostValue> inputs, std::vector<std::string> resultTypes,
+                                 const InterpretOptions &options = {}, std::string *error = nullptr);
 
 /// The cache that @f of `text` takes as its last argument, without rows.
 HostValue emptyCacheOf(const std::string &text);
