@@ -264,7 +264,7 @@ bool Parser::named(Operand &operand, unsigned depth) {
   if (!(branching && depth == 0) && findRegister(name, binding)) {
     return registerOperand(operand, binding);
   }
-  if (name[0] == '%' && !bindings.contains(name)) {
+  if (name[0] == '%' && !(branching && depth == 0) && !bindings.contains(name)) {
     return special(operand, name, place);
   }
   operand.kind = Operand::Kind::Symbol;
@@ -295,8 +295,11 @@ bool Parser::named(Operand &operand, unsigned depth) {
     case Binding::Kind::Table:
       operand.name = current.branchTables[known->index].name;
       break;
-    default:
+    case Binding::Kind::Prototype:
       operand.name = current.prototypes[known->index].name;
+      break;
+    default: // `%f` of `%f<9>`
+      return lexer.fail(place, "unknown register " + quoted(name));
     }
   } else {
     operand.name = name;
