@@ -136,6 +136,12 @@ void AsyncEngine::drift() {
   performAt(index);
 }
 
+void AsyncEngine::polled(const Cta &cta, uint32_t offset) {
+  if (!inFlight.empty() && ++polls % 16 == 0) {
+    performWhere([&](const AsyncOperation &operation) { return operation.signals(cta, offset); });
+  }
+}
+
 bool AsyncEngine::unblock() {
   if (inFlight.empty()) {
     return false;

@@ -39,6 +39,9 @@ public:
   Lanes lanes = 0;
   uint64_t id = 0;
   Observer::AsyncKind kind = Observer::AsyncKind::Bulk;
+  /// The number of the lanes' commit_group groups that were complete at the issue, for copies that belong to one.
+  static constexpr uint32_t noGroup = ~uint32_t(0);
+  uint32_t group = noGroup;
   bool sourceRead = false; ///< the engine's
 };
 
@@ -60,6 +63,8 @@ public:
   void drift();
   /// Called by the scheduler when nothing in the cluster can go on: performs what somebody waits for, else the oldest.
   bool unblock();
+  /// A test_wait failed: after some of these on one mbarrier, what would signal it is performed.
+  void polled(const Cta &cta, uint32_t offset);
   bool idle() const { return inFlight.empty(); }
 
 private:
@@ -69,6 +74,7 @@ private:
   Cluster &cluster;
   std::deque<std::unique_ptr<AsyncOperation>> inFlight;
   uint64_t lastId = 0;
+  unsigned polls = 0;
 };
 
 } // namespace emulator

@@ -59,7 +59,8 @@ Mbarrier *Mbarriers::known(Actor actor, uint32_t offset, std::string_view what) 
     return nullptr;
   }
   if (owner.finished()) {
-    misused(actor, offset, std::string(what) + " on an mbarrier of a CTA that has exited", true);
+    // By a thread this is a fault; what a copy completes too late only the checker tells.
+    misused(actor, offset, std::string(what) + " on an mbarrier of a CTA that has exited", actor.warp != nullptr);
     return nullptr;
   }
   return &found->second;
@@ -174,6 +175,17 @@ void Mbarriers::addPending(Actor actor, uint32_t offset, uint32_t arrivals) {
     return;
   }
   write(offset, *barrier);
+}
+
+void Mbarriers::mustNotComplete(Actor actor, uint32_t offset, uint32_t arrivals) {
+  const Mbarrier *barrier = find(offset);
+  if (barrier && barrier->pending == arrivals) {
+    misused(actor, offset, "an arrival with .noComplete completes the phase", true);
+  }
+}
+
+bool Mbarriers::mustBeValid(Actor actor, uint32_t offset, std::string_view what) {
+  return known(actor, offset, what) != nullptr;
 }
 
 bool Mbarriers::passed(uint32_t offset, unsigned parity) const {

@@ -40,6 +40,10 @@ public:
   void complete(Actor actor, uint32_t offset, int64_t bytes);
   /// cp.async.mbarrier.arrive without .noinc: one more pending arrival.
   void addPending(Actor actor, uint32_t offset, uint32_t arrivals);
+  /// An arrival that says it does not complete the phase (.noComplete).
+  void mustNotComplete(Actor actor, uint32_t offset, uint32_t arrivals);
+  /// False, and a fault, where there is no barrier to wait for.
+  bool mustBeValid(Actor actor, uint32_t offset, std::string_view what);
   /// Whether the phase of the given parity has completed (the phase before a fresh barrier's first counts as complete).
   bool passed(uint32_t offset, unsigned parity) const;
   /// Whether the phase that `state` belongs to has completed.

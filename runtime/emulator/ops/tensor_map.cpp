@@ -178,10 +178,9 @@ SwizzleSpan TensorMap::span() const {
   return spans[swizzle & 3];
 }
 
-uint32_t TensorMap::rowPitch() const {
-  uint32_t bytes = (im2col ? channelsPerPixel : box[0]) * sizeOf(type);
-  return swizzle == 0 ? bytes : static_cast<uint32_t>(span());
-}
+uint32_t TensorMap::rowBytes() const { return (im2col ? channelsPerPixel : box[0]) * sizeOf(type); }
+
+uint32_t TensorMap::rowPitch() const { return swizzle == 0 ? rowBytes() : static_cast<uint32_t>(span()); }
 
 uint32_t TensorMap::boxBytes() const {
   if (im2col) {

@@ -59,6 +59,8 @@ struct TensorMap {
   /// Elements that a copy moves along a dimension.
   uint32_t extent(unsigned dim) const;
   SwizzleSpan span() const;
+  /// Bytes of a row of the box.
+  uint32_t rowBytes() const;
   /// Bytes from one row of the box to the next in shared memory: a swizzled row takes its whole span.
   uint32_t rowPitch() const;
   /// Bytes that a copy of one box moves, and that it completes on an mbarrier; parts out of bounds count.
