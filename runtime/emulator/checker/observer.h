@@ -106,6 +106,8 @@ public:
   // the cluster. Groups: cp.async and bulk groups are a lane's, wgmma groups a warp's.
   enum class AsyncKind : uint8_t { CopyAsync, Bulk, Tensor, Wgmma, StoreAsync };
   virtual void asyncIssued(Warp &, const Op &, Lanes, uint64_t id, AsyncKind) {}
+  /// What is told until asyncSourceRead or asyncDone is this operation's doing.
+  virtual void asyncRuns(uint64_t id, Cta &) {}
   virtual void asyncSourceRead(uint64_t id, Cta &) {}
   virtual void asyncDone(uint64_t id, Cta &) {}
   virtual void groupCommitted(Warp &, const Op &, AsyncKind, Lanes) {}

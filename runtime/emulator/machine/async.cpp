@@ -15,6 +15,9 @@ void readSource(AsyncOperation &operation) {
     return;
   }
   operation.sourceRead = true;
+  if (Observer *observer = observerOf(operation)) {
+    observer->asyncRuns(operation.id, *operation.cta);
+  }
   operation.readSource();
   if (Observer *observer = observerOf(operation)) {
     observer->asyncSourceRead(operation.id, *operation.cta);
@@ -23,6 +26,9 @@ void readSource(AsyncOperation &operation) {
 
 void performOne(AsyncOperation &operation) {
   readSource(operation);
+  if (Observer *observer = observerOf(operation)) {
+    observer->asyncRuns(operation.id, *operation.cta);
+  }
   operation.finish();
   if (Observer *observer = observerOf(operation)) {
     observer->asyncDone(operation.id, *operation.cta);

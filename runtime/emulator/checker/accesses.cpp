@@ -1,0 +1,453 @@
+// Every access against those before it: initialised, ordered, fenced.
+
+#include "checker/cluster_state.h"
+#include <bit>
+
+namespace emulator {
+
+using namespace checking;
+
+struct Checker::Impl::Check {
+  ClusterState &state;
+  const MemoryAccess &access;
+  Viewer viewer;
+  Epoch self = 0; ///< with the viewer's lane
+  uint32_t clock = 0;
+  bool reads = false, writes = false, strong = false, async = false;
+  SharedShadow *shared = nullptr;
+  Shadow *global = nullptr;
+  Epoch okay = ~Epoch(0); ///< an epoch without its lane that is ordered (and fenced) for this viewer's knowledge
+  bool uninitialisedTold = false;
+};
+
+namespace {
+
+Epoch loadWord(const Epoch &word) { return __atomic_load_n(&word, __ATOMIC_RELAXED); }
+void storeWord(Epoch &word, Epoch value) { __atomic_store_n(&word, value, __ATOMIC_RELAXED); }
+
+std::string whatOf(const MemoryAccess &access, bool async) {
+  std::string what = access.kind == MemoryAccess::Kind::Read    ? "read"
+                     : access.kind == MemoryAccess::Kind::Write ? "write"
+                                                                : "atomic operation";
+  return (async ? "asynchronous " : "") + what + " of " + std::to_string(access.bytes) + " bytes";
+}
+
+} // namespace
+
+uint32_t Checker::Impl::recordOf(ClusterState &state, WarpState &warp, const Op &op, bool strong) {
+  WarpState::CachedRecord &cached = warp.cache[reinterpret_cast<uintptr_t>(&op) / sizeof(Op) % warp.cache.size()];
+  if (cached.op == &op) {
+    return cached.record;
+  }
+  auto [at, added] = warp.records.emplace(&op, 0);
+  if (added) {
+    Record record;
+    record.op = &op;
+    record.warp = warp.number;
+    record.strong = strong;
+    at->second = state.records->add(record);
+  }
+  cached = {&op, at->second};
+  return at->second;
+}
+
+/// The readers of a cell, with one more. Readers that are ordered before the new one need no place any more.
+Epoch Checker::Impl::withReader(Check &check, Epoch readers) {
+  const Epoch self = check.self;
+  ClusterState &state = check.state;
+  auto sameWarp = [&](Epoch other) {
+    return serialOf(other) == state.serial && (*state.records)[recordNumber(other)].kind == Record::Kind::Thread &&
+           (*state.records)[recordNumber(other)].warp == check.viewer.warp;
+  };
+  // Of one warp one entry is enough, as long as it stands for the latest and for all lanes.
+  auto together = [&](Epoch other, Epoch &result) {
+    if (check.viewer.operation || !sameWarp(other)) {
+      return false;
+    }
+    if (laneOf(other) == laneOf(self)) {
+      result = self;
+      return true;
+    }
+    if (clockOf(other) == clockOf(self)) {
+      result = (other & ~Epoch(63)) | manyLanes;
+      return true;
+    }
+    return false;
+  };
+  if (!isMarked(readers, setMark)) {
+    Epoch result = 0;
+    if (readers == 0) {
+      return self;
+    }
+    if (together(readers, result)) {
+      return result;
+    }
+    if (ordered(readers, true, check.viewer)) {
+      return self;
+    }
+  }
+  ClusterState::Transition &transition =
+      state.transitions[(readers * 0x9e3779b97f4a7c15 ^ self * 0xc2b2ae3d27d4eb4f) >> 58];
+  if (transition.from == readers && transition.added == self) {
+    return transition.result;
+  }
+  std::vector<Epoch> next;
+  if (isMarked(readers, setMark)) {
+    next = state.sets[indexOf(readers)];
+  } else {
+    next.push_back(readers);
+  }
+  bool placed = false, changed = false;
+  for (size_t i = 0; i < next.size();) {
+    Epoch result = 0;
+    if (!placed && together(next[i], result)) {
+      changed |= next[i] != result;
+      next[i++] = result;
+      placed = true;
+    } else if (ordered(next[i], true, check.viewer)) {
+      next.erase(next.begin() + static_cast<std::ptrdiff_t>(i));
+      changed = true;
+    } else {
+      ++i;
+    }
+  }
+  if (!placed) {
+    next.push_back(self);
+    changed = true;
+  }
+  Epoch result = readers;
+  if (next.size() == 1) {
+    result = next[0];
+  } else if (changed) {
+    if (state.sets.size() >= 1u << 20) { // The oldest readers of some cells are forgotten.
+      for (CtaState &cta : state.ctas) {
+        auto forget = [&](Cell &cell) {
+          if (isMarked(cell.read, setMark)) {
+            cell.read = state.sets[indexOf(cell.read)].back();
+          }
+        };
+        for (Cell &cell : cta.shadow->cells) {
+          forget(cell);
+        }
+        for (ByteCells &bytes : cta.shadow->byteCells) {
+          for (Cell &cell : bytes.bytes) {
+            forget(cell);
+          }
+        }
+      }
+      state.sets.clear();
+      state.transitions = {};
+      return next.back();
+    }
+    result = marked(setMark, state.sets.size());
+    state.sets.push_back(std::move(next));
+  }
+  transition = {readers, self, result};
+  return result;
+}
+
+/// A cell's access. What it finds is reported, and the cell goes on as if it had been right.
+void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
+  ClusterState &state = check.state;
+  const Op *op = check.access.actor.op;
+  auto strongBoth = [&](Epoch other) {
+    if (!check.strong) {
+      return false;
+    }
+    if (serialOf(other) == state.serial) {
+      return (*state.records)[recordNumber(other)].strong;
+    }
+    std::shared_ptr<ClusterState> holder = clusterOf(other, state);
+    return !holder || (*holder->records)[recordNumber(other)].strong;
+  };
+  auto sameInstruction = [&](Epoch other) { return !check.viewer.operation && (other ^ check.self) >> 6 == 0; };
+  auto race = [&](Epoch other, bool otherWrote) {
+    ReportKind kind = check.shared ? ReportKind::SharedRace : ReportKind::GlobalRace;
+    std::string text = std::string(check.writes ? "a write" : "a read") + " that nothing orders after an earlier " +
+                       (otherWrote ? "write" : "read");
+    if (serialOf(other) == state.serial) {
+      const Record &record = (*state.records)[recordNumber(other)];
+      if (record.kind == Record::Kind::Bulk && record.completions == 0 && !otherWrote && check.shared) {
+        kind = ReportKind::SourceInUse;
+        text = "shared memory that a bulk store may still read is overwritten";
+      } else if (record.kind != Record::Kind::Thread) {
+        text += " by an asynchronous operation that is not waited for";
+      }
+    }
+    if (check.async && kind != ReportKind::SourceInUse) {
+      text += "; this one is by an asynchronous operation, which is ordered as its issue was";
+    }
+    report(state, kind, text, check.shared ? sharedAddress(*check.access.cta, address) : globalAddress(address), op,
+           check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
+           whatOf(check.access, check.async), other, otherWrote ? "write" : "read");
+  };
+  const Epoch write = loadWord(cell.write);
+  if (write && write >> 6 != check.okay && !sameInstruction(write) && !strongBoth(write)) {
+    if (!ordered(write, false, check.viewer)) {
+      race(write, true);
+    } else {
+      bool crossed = false;
+      if (check.async && !fenced(write, check.viewer)) {
+        crossed = true;
+        report(state, ReportKind::MissingProxyFence,
+               std::string(check.writes ? "written" : "read") +
+                   " through the async proxy after a generic write, without fence.proxy.async between",
+               check.shared ? sharedAddress(*check.access.cta, address) : globalAddress(address), op, check.viewer.warp,
+               -1, whatOf(check.access, true), write, "write");
+      }
+      // Often the neighbours are of the same writer.
+      if (!crossed && serialOf(write) == state.serial) {
+        const Record &record = (*state.records)[recordNumber(write)];
+        if (record.kind != Record::Kind::Thread) {
+          check.okay = write >> 6;
+        } else if (record.warp != check.viewer.warp) {
+          const uint32_t *clocks = check.viewer.known->clocks(record.warp);
+          const uint32_t *needed = check.async ? clocks + Knowledge::Fenced : clocks;
+          bool all = true;
+          for (unsigned lane = 0; lane < warpLanes; ++lane) {
+            all &= clocks[lane] >= clockOf(write) && needed[lane] >= clockOf(write);
+          }
+          if (all) {
+            check.okay = write >> 6;
+          }
+        }
+      } else if (!crossed && state.earlier.count(serialOf(write)) && state.earlier[serialOf(write)]) {
+        check.okay = write >> 6;
+      }
+    }
+  }
+  const Epoch read = loadWord(cell.read);
+  if (check.writes) {
+    if (read) {
+      auto against = [&](Epoch reader) {
+        if (!sameInstruction(reader) && !strongBoth(reader) && !ordered(reader, true, check.viewer)) {
+          race(reader, false);
+        }
+      };
+      if (isMarked(read, setMark)) {
+        for (size_t i = 0; i < state.sets[indexOf(read)].size(); ++i) {
+          against(state.sets[indexOf(read)][i]);
+        }
+      } else {
+        against(read);
+      }
+      storeWord(cell.read, 0);
+    }
+    storeWord(cell.write, check.self);
+    return;
+  }
+  if (read == check.self) {
+    return;
+  }
+  if (check.shared) {
+    cell.read = withReader(check, read);
+  } else {
+    storeWord(cell.read, check.self);
+  }
+}
+
+void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) {
+  const uint64_t end = address + bytes;
+  for (uint64_t word = address & ~uint64_t(3); word < end; word += 4) {
+    uint8_t mask = 15;
+    if (word < address) {
+      mask &= static_cast<uint8_t>(15 << (address - word));
+    }
+    if (word + 4 > end) {
+      mask &= static_cast<uint8_t>((1 << (end - word)) - 1);
+    }
+    Cell *cell = nullptr;
+    uint8_t *bits = nullptr;
+    if (check.shared) {
+      if (word / 4 >= check.shared->cells.size()) {
+        return;
+      }
+      cell = &check.shared->cells[word / 4];
+      bits = &check.shared->state[word / 4];
+    } else {
+      uint32_t index = 0;
+      Shadow::Page &page = check.global->page(word, index);
+      cell = &page.cells[index];
+      bits = &page.state[index];
+    }
+    if (check.reads && (*bits & mask) != mask && !check.uninitialisedTold && !(*bits & holdsMbarrier)) {
+      check.uninitialisedTold = true;
+      report(check.state, ReportKind::UninitialisedMemory, "bytes are read that nobody has written",
+             check.shared ? sharedAddress(*check.access.cta, word) : globalAddress(word), check.access.actor.op,
+             check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
+             whatOf(check.access, check.async));
+    }
+    if (check.writes) {
+      if (*bits & holdsMbarrier) {
+        report(check.state, ReportKind::MbarrierOverwritten, "an mbarrier that is in use is overwritten",
+               sharedAddress(*check.access.cta, word), check.access.actor.op, check.viewer.warp,
+               check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane), whatOf(check.access, check.async));
+      }
+      if ((*bits & mask) != mask) {
+        __atomic_fetch_or(bits, mask, __ATOMIC_RELAXED);
+      }
+    }
+    const Epoch write = loadWord(cell->write);
+    if (mask == 15 && !isMarked(write, bytesMark)) {
+      accessCell(check, *cell, word);
+      continue;
+    }
+    // Bytes have cells of their own from now on.
+    ByteCells *parts = nullptr;
+    if (check.shared) {
+      if (!isMarked(write, bytesMark)) {
+        ByteCells fresh = {{*cell, *cell, *cell, *cell}};
+        *cell = {marked(bytesMark, check.shared->byteCells.size()), 0};
+        check.shared->byteCells.push_back(fresh);
+      }
+      parts = &check.shared->byteCells[indexOf(cell->write)];
+    } else {
+      std::lock_guard lock(check.global->mutex);
+      const Epoch now = loadWord(cell->write);
+      if (!isMarked(now, bytesMark)) {
+        Cell whole = {now, loadWord(cell->read)};
+        check.global->byteCells.push_back(std::make_unique<ByteCells>(ByteCells{{whole, whole, whole, whole}}));
+        storeWord(cell->read, 0);
+        storeWord(cell->write, marked(bytesMark, check.global->byteCells.size() - 1));
+      }
+      parts = check.global->byteCells[indexOf(loadWord(cell->write))].get();
+    }
+    for (unsigned byte = 0; byte < 4; ++byte) {
+      if (mask >> byte & 1) {
+        accessCell(check, parts->bytes[byte], word + byte);
+      }
+    }
+  }
+}
+
+/// A tensor map that this grid wrote must have come through fence.proxy.tensormap.
+void Checker::Impl::tensorMapRead(ClusterState &state, const MemoryAccess &access) {
+  const Warp *warp = access.actor.warp;
+  const uint64_t address = access.addresses[std::countr_zero(access.lanes)];
+  const Allocation *allocation = GlobalMemory::instance().find(address);
+  if (!warp || access.shared || !allocation) {
+    return;
+  }
+  WarpState &mine = state.of(*warp);
+  uint32_t index = 0;
+  Shadow &shadow = shadowOf(*allocation);
+  for (uint64_t at = address; at < address + access.bytes; at += 4) {
+    const Epoch write = loadWord(shadow.page(at, index).cells[index].write);
+    if (!write || isMarked(write, bytesMark)) {
+      continue;
+    }
+    const unsigned lane = static_cast<unsigned>(std::countr_zero(access.lanes));
+    Viewer viewer{state, mine.number, lane, &known(mine, lane)};
+    if (serialOf(write) != state.serial && orderedForeign(write, false, viewer) && state.earlier[serialOf(write)]) {
+      continue; // A kernel's end is a fence.
+    }
+    viewer.known = mine.tensorMapFence.get();
+    if (!viewer.known || !ordered(write, false, viewer)) {
+      report(state, ReportKind::MissingTensorMapFence,
+             "a tensor map is used after a write to it, without fence.proxy.tensormap between", globalAddress(at),
+             access.actor.op, mine.number, static_cast<int>(lane), "use of a tensor map", write, "write");
+      return;
+    }
+  }
+}
+
+void Checker::access(const MemoryAccess &access) {
+  if (access.local || access.proxy == Proxy::Constant) {
+    return;
+  }
+  ClusterState *state = access.actor.warp ? &impl->of(access.actor.warp->cta.cluster) : impl->running(access.cta);
+  if (!state) {
+    return;
+  }
+  if (access.proxy == Proxy::TensorMap) {
+    impl->tensorMapRead(*state, access);
+    return;
+  }
+  const Warp *warp = access.actor.warp;
+  Impl::Check check{*state, access, {*state}};
+  check.reads = access.kind != MemoryAccess::Kind::Write;
+  check.writes = access.kind != MemoryAccess::Kind::Read;
+  check.strong = access.ordering != Ordering::Weak;
+  check.viewer.cta = access.cta;
+  if (access.shared) {
+    CtaState &owner = state->ctas[access.cta->rank];
+    check.shared = owner.shadow.get();
+    if (owner.ended) {
+      impl->report(*state, ReportKind::DeadCta, "access to the shared memory of a CTA that has exited",
+                   Impl::sharedAddress(*access.cta, access.addresses[std::countr_zero(access.lanes)]), access.actor.op,
+                   warp ? state->of(*warp).number : 0, std::countr_zero(access.lanes), whatOf(access, !warp));
+      return;
+    }
+  }
+  const Allocation *allocation = nullptr;
+  auto place = [&](uint64_t address) {
+    if (access.shared) {
+      return true;
+    }
+    if (!allocation || address - allocation->address >= allocation->size) {
+      allocation = GlobalMemory::instance().find(address);
+      check.global = allocation ? &shadowOf(*allocation) : nullptr;
+    }
+    return check.global != nullptr;
+  };
+  if (!warp) {
+    const Operation *operation = state->current;
+    if (!operation || operation->record == 0) {
+      return;
+    }
+    const Record &record = (*state->records)[operation->record];
+    check.viewer.warp = record.warp;
+    check.viewer.lane = record.lane < 0 ? 0 : static_cast<unsigned>(record.lane);
+    check.viewer.known = operation->known.get();
+    check.viewer.operation = operation->record;
+    check.async = access.proxy == Proxy::Async;
+    check.self = makeEpoch(state->serial, operation->record, 0, 0);
+    if (access.shared && check.reads && !check.writes) {
+      state->current->readsShared = true;
+    }
+    for (Lanes rest = access.lanes; rest; rest &= rest - 1) {
+      const uint64_t address = access.addresses[std::countr_zero(rest)];
+      if (place(address)) {
+        impl->accessRange(check, address, access.bytes);
+      }
+    }
+    return;
+  }
+  WarpState &mine = state->of(*warp);
+  impl->settle(*state, mine);
+  if (mine.published) {
+    if (mine.clock >= maxClock) {
+      return; // Clocks have run out, after a million meetings: this warp is no longer checked.
+    }
+    ++mine.clock;
+    mine.published = false;
+  }
+  const uint32_t record = impl->recordOf(*state, mine, *access.actor.op, check.strong);
+  check.viewer.warp = mine.number;
+  check.viewer.known = &mine.groups.front().known;
+  const bool oneGroup = mine.groups.size() == 1;
+  const Epoch base = makeEpoch(state->serial, record, mine.clock, 0);
+  if (record != 0) {
+    for (Lanes rest = access.lanes; rest; rest &= rest - 1) {
+      const unsigned lane = static_cast<unsigned>(std::countr_zero(rest));
+      if (!place(access.addresses[lane])) {
+        continue;
+      }
+      if (!oneGroup) {
+        const Knowledge *known = &Impl::known(mine, lane);
+        if (known != check.viewer.known) {
+          check.viewer.known = known;
+          check.okay = ~Epoch(0);
+        }
+      }
+      check.viewer.lane = lane;
+      check.self = base | lane;
+      impl->accessRange(check, access.addresses[lane], access.bytes);
+    }
+  }
+  if (check.strong) {
+    impl->acquireAndRelease(*state, mine, access);
+  }
+}
+
+} // namespace emulator

@@ -1,0 +1,249 @@
+#include "checker/checker.h"
+#include "checker/cluster_state.h"
+#include <bit>
+
+namespace emulator {
+
+using namespace checking;
+
+namespace {
+
+/// The cluster that this thread told of last.
+struct Last {
+  const Cluster *cluster = nullptr;
+  ClusterState *state = nullptr;
+  const void *owner = nullptr;
+  uint64_t epoch = 0;
+};
+thread_local Last last;
+
+} // namespace
+
+Checker::Checker() : impl(std::make_unique<Impl>(*this)) {}
+Checker::~Checker() = default;
+
+ClusterState &Checker::Impl::of(const Cluster &cluster) {
+  if (last.cluster == &cluster && last.owner == this && last.epoch == epoch.load(std::memory_order_relaxed)) {
+    return *last.state;
+  }
+  std::lock_guard lock(mutex);
+  last = {&cluster, clusters.at(&cluster).get(), this, epoch.load(std::memory_order_relaxed)};
+  return *last.state;
+}
+
+/// The cluster whose events this thread tells of now.
+ClusterState *Checker::Impl::running(const Cta *cta) {
+  if (cta) {
+    return &of(cta->cluster);
+  }
+  return last.owner == this && last.epoch == epoch.load(std::memory_order_relaxed) ? last.state : nullptr;
+}
+
+void Checker::leaked(std::string_view what) {
+  Report report;
+  report.kind = ReportKind::Leak;
+  report.text = std::string(what) + " is not released when its context ends";
+  log.add(std::move(report));
+}
+
+void Checker::gridBegins(Grid &grid) {
+  std::shared_ptr<GridState> state = std::make_shared<GridState>();
+  state->module = grid.config.module;
+  state->kernel = grid.config.kernel->name;
+  state->kernelHash = std::hash<std::string>()(state->kernel);
+  std::lock_guard lock(impl->mutex);
+  for (const std::shared_ptr<Grid> &primary : grid.config.primaries) {
+    auto found = impl->grids.find(primary.get());
+    if (found != impl->grids.end()) {
+      state->primaryStates.push_back(found->second);
+    }
+  }
+  impl->grids[&grid] = std::move(state);
+}
+
+void Checker::gridEnds(Grid &grid) {
+  std::lock_guard lock(impl->mutex);
+  auto found = impl->grids.find(&grid);
+  if (found == impl->grids.end()) {
+    return;
+  }
+  ++impl->epoch;
+  const uint64_t now = ++impl->time;
+  found->second->ended = now;
+  for (const std::shared_ptr<ClusterState> &cluster : found->second->clusters) {
+    impl->endedAt[cluster->serial] = now;
+    impl->bySerial.erase(cluster->serial);
+    auto registered = impl->clusters.find(cluster->cluster);
+    if (registered != impl->clusters.end() && registered->second == cluster) {
+      impl->clusters.erase(registered);
+    }
+  }
+  found->second->clusters.clear(); // Each held the other.
+  impl->grids.erase(found);
+}
+
+void Checker::ctaBegins(Cta &cta) {
+  std::lock_guard lock(impl->mutex);
+  std::shared_ptr<ClusterState> &slot = impl->clusters[&cta.cluster];
+  std::shared_ptr<GridState> &grid = impl->grids.at(&cta.grid());
+  if (cta.rank == 0) { // A cluster's CTAs begin in the order of their ranks.
+    if (!grid->begun) {
+      grid->begun = ++impl->time;
+    }
+    if (impl->lastSerial >= maxSerial) {
+      // Serials begin again: no memory may remember the clusters that had them.
+      for (const Allocation *allocation : GlobalMemory::instance().all()) {
+        if (allocation->shadow) {
+          allocation->shadow->forgetAccesses();
+        }
+      }
+      impl->lastSerial = 0;
+      impl->endedAt.clear();
+    }
+    std::shared_ptr<ClusterState> state = std::make_shared<ClusterState>();
+    state->cluster = &cta.cluster;
+    state->serial = ++impl->lastSerial;
+    state->grid = grid;
+    state->ctas.resize(cta.cluster.ctas.size());
+    state->warpsPerCta = static_cast<uint32_t>(cta.warps.size());
+    state->warps.resize(state->ctas.size() * state->warpsPerCta);
+    state->records->add({}); // Number 0 is nobody.
+    for (uint32_t i = 0; i < state->warps.size(); ++i) {
+      WarpState &warp = state->warps[i];
+      warp.number = i;
+      warp.groups.push_back({allLanes, {}});
+      warp.groups[0].known.resize(static_cast<uint32_t>(state->warps.size()));
+    }
+    grid->clusters.push_back(state);
+    impl->bySerial[state->serial] = state;
+    slot = std::move(state);
+    ++impl->epoch;
+  }
+  CtaState &mine = slot->ctas[cta.rank];
+  mine.cta = &cta;
+  std::copy(std::begin(cta.index), std::end(cta.index), std::begin(mine.index));
+  mine.shadow = std::make_unique<SharedShadow>(cta.sharedEnd());
+  for (const std::unique_ptr<Warp> &warp : cta.warps) {
+    slot->warps[slot->warpNumber(*warp)].warp = warp.get();
+  }
+}
+
+void Checker::ctaEnds(Cta &cta) {
+  ClusterState &state = impl->of(cta.cluster);
+  CtaState &mine = state.ctas[cta.rank];
+  for (uint32_t i = 0; i < state.warpsPerCta; ++i) {
+    WarpState &warp = state.warps[cta.rank * state.warpsPerCta + i];
+    if (warp.lastSource == 0) {
+      continue;
+    }
+    bool waited = false;
+    for (const LaneGroup &group : warp.groups) {
+      waited |= std::max(group.known.get(warp.number, Knowledge::BulkRead),
+                         group.known.get(warp.number, Knowledge::BulkDone)) >= warp.lastSource;
+    }
+    if (!waited) {
+      const Record &record = (*state.records)[warp.lastSourceRecord];
+      impl->report(state, ReportKind::SourceInUse,
+                   "the CTA exits while a bulk store may still read its shared memory: no wait_group stands behind it",
+                   "", record.op, warp.number, record.lane, "bulk store");
+    }
+  }
+  for (const auto &[offset, index] : mine.mbarriers) {
+    const MbarrierState &barrier = state.mbarriers[index];
+    if (barrier.bytes != 0) {
+      const Record &record = (*state.records)[barrier.record];
+      impl->report(state, ReportKind::WrongTransactionCount,
+                   barrier.bytes > 0 ? std::to_string(barrier.bytes) + " bytes are expected that no copy completed"
+                                     : std::to_string(-barrier.bytes) + " bytes were copied that nobody expected",
+                   Impl::sharedAddress(cta, offset), record.op, record.warp, -1, "expect_tx");
+    }
+  }
+  mine.ended = true;
+  bool allEnded = true;
+  for (const CtaState &other : state.ctas) {
+    allEnded &= other.ended;
+  }
+  if (!allEnded) {
+    return;
+  }
+  // What stays is what other clusters may ask of it: who did what.
+  std::lock_guard lock(impl->mutex);
+  impl->clusters.erase(&cta.cluster);
+  ++impl->epoch;
+  for (CtaState &other : state.ctas) {
+    other.shadow = nullptr;
+    other.cta = nullptr;
+  }
+  for (WarpState &warp : state.warps) {
+    WarpState empty;
+    empty.number = warp.number;
+    warp = std::move(empty);
+  }
+  state.mbarriers.clear();
+  state.operations.clear();
+  state.sets = {};
+}
+
+void Checker::fault(const Fault &fault) {
+  ClusterState *state = fault.actor.warp ? &impl->of(fault.actor.warp->cta.cluster) : impl->running(nullptr);
+  if (!state) {
+    return;
+  }
+  ReportKind kind = ReportKind::Fault;
+  switch (fault.kind) {
+  case Fault::Kind::IllegalAddress:
+    kind = ReportKind::OutOfBounds;
+    break;
+  case Fault::Kind::Misaligned:
+    kind = ReportKind::Misaligned;
+    break;
+  case Fault::Kind::Deadlock:
+    kind = ReportKind::Deadlock;
+    break;
+  case Fault::Kind::IllegalBarrier:
+    if (fault.text.starts_with("mbarrier at")) {
+      return; // Told as a misuse already.
+    }
+    kind = ReportKind::MbarrierMisuse;
+    break;
+  default:
+    break;
+  }
+  const Warp *warp = fault.actor.warp;
+  const uint32_t number = warp ? state->of(*warp).number : static_cast<uint32_t>(state->warps.size());
+  std::string address;
+  if (kind == ReportKind::OutOfBounds || kind == ReportKind::Misaligned) {
+    const uint64_t shared = fault.address >= sharedWindow ? fault.address - sharedWindow : fault.address;
+    const bool isShared = shared < sharedWindowBytes && (shared >> sharedRankShift) < state->ctas.size() && warp;
+    address = isShared ? Impl::sharedAddress(*warp->cta.cluster.ctas[shared >> sharedRankShift],
+                                             shared & ((uint64_t(1) << sharedRankShift) - 1))
+                       : Impl::globalAddress(fault.address);
+  }
+  impl->report(*state, kind, fault.text, address, fault.actor.op, number,
+               fault.lanes ? std::countr_zero(fault.lanes) : -1, "instruction");
+  if (kind != ReportKind::Deadlock) {
+    return;
+  }
+  for (const CtaState &cta : state->ctas) {
+    for (const auto &[offset, index] : cta.mbarriers) {
+      const Mbarrier *barrier = cta.cta ? cta.cta->mbarriers.find(offset) : nullptr;
+      if (barrier && barrier->bytes != 0 && barrier->pending == 0) {
+        const Record &record = (*state->records)[state->mbarriers[index].record];
+        impl->report(*state, ReportKind::WrongTransactionCount,
+                     "all arrivals came, and " + std::to_string(barrier->bytes) +
+                         " bytes are outstanding that no copy will complete",
+                     Impl::sharedAddress(*cta.cta, offset), record.op, record.warp, -1, "expect_tx");
+      }
+    }
+  }
+}
+
+void Checker::dependencyPassed(Warp &warp, const Op &) {
+  WarpState &mine = impl->of(warp.cta.cluster).of(warp);
+  for (LaneGroup &group : mine.groups) {
+    group.known.dependency = true;
+  }
+  ++mine.version;
+}
+
+} // namespace emulator
