@@ -3,6 +3,7 @@
 #include "codegen/Artifact/Manifest.h"
 #include "codegen/Artifact/Recipe.h"
 #include "dialects/Exec/Exec.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/DenseMap.h"
 #include <map>
 
@@ -17,9 +18,14 @@ public:
       : module(module), target(target), scratchBytes(scratchBytes) {}
 
   proto::Manifest build() {
-    describeModel();
+    describeTarget();
     collectShards();
     module.walk([&](exec::WeightOp weight) { addWeight(weight); });
+    if (auto graphs = module.getOps<exec::GraphOp>(); !graphs.empty()) {
+      describeGraph(*graphs.begin());
+      return std::move(manifest);
+    }
+    describeModel();
     module.walk([&](exec::KernelOp kernel) { addKernel(kernel); });
     exec::ProgramOp program = *module.getOps<exec::ProgramOp>().begin();
     if (ArrayAttr arena = program.getArenaAttr()) {
@@ -46,13 +52,77 @@ private:
     return attribute ? attribute.getInt() : 0;
   }
 
-  void describeModel() {
-    manifest.set_architecture(module->getAttrOfType<StringAttr>("r1.architecture").getValue().str());
+  void describeTarget() {
+    if (auto architecture = module->getAttrOfType<StringAttr>("r1.architecture")) {
+      manifest.set_architecture(architecture.getValue().str());
+    }
     manifest.set_target("cpu");
     manifest.set_cpu(target.name);
     for (const std::string &flag : target.requiredFlags) {
       manifest.add_cpu_features(flag);
     }
+  }
+
+  void describeGraph(exec::GraphOp graph) {
+    auto function = cast<FunctionOpInterface>(module.lookupSymbol(graph.getFunction()));
+    manifest.mutable_graph()->set_symbol(graph.getSymName().str());
+    for (auto [index, type] : llvm::enumerate(function.getArgumentTypes())) {
+      setPort(*manifest.mutable_graph()->add_inputs(), cast<RankedTensorType>(type),
+              function.getArgAttrOfType<StringAttr>(index, "r1.name"),
+              function.getArgAttrOfType<ArrayAttr>(index, "r1.dims"));
+    }
+    for (auto [index, type] : llvm::enumerate(function.getResultTypes())) {
+      setPort(*manifest.mutable_graph()->add_outputs(), cast<RankedTensorType>(type),
+              function.getResultAttrOfType<StringAttr>(index, "r1.name"),
+              function.getResultAttrOfType<ArrayAttr>(index, "r1.dims"));
+    }
+  }
+
+  static void setPort(proto::Port &port, RankedTensorType type, StringAttr name, ArrayAttr dims) {
+    port.set_name(name.getValue().str());
+    port.set_type(elementType(type.getElementType()));
+    for (int64_t axis = 0; axis < type.getRank(); ++axis) {
+      proto::Dimension *dim = port.add_dims();
+      dim->set_size(type.isDynamicDim(axis) ? -1 : type.getDimSize(axis));
+      if (dims && static_cast<int64_t>(dims.size()) > axis) {
+        dim->set_symbol(cast<StringAttr>(dims[axis]).getValue().str());
+      }
+    }
+  }
+
+  static proto::ElementType elementType(Type type) {
+    if (type.isF32()) {
+      return proto::ELEMENT_TYPE_F32;
+    }
+    if (type.isF64()) {
+      return proto::ELEMENT_TYPE_F64;
+    }
+    if (type.isF16()) {
+      return proto::ELEMENT_TYPE_F16;
+    }
+    if (type.isBF16()) {
+      return proto::ELEMENT_TYPE_BF16;
+    }
+    if (isa<Float8E4M3FNType>(type)) {
+      return proto::ELEMENT_TYPE_F8E4M3;
+    }
+    bool isUnsigned = type.isUnsignedInteger();
+    switch (type.getIntOrFloatBitWidth()) {
+    case 1:
+      return proto::ELEMENT_TYPE_BOOL;
+    case 8:
+      return isUnsigned ? proto::ELEMENT_TYPE_U8 : proto::ELEMENT_TYPE_I8;
+    case 16:
+      return isUnsigned ? proto::ELEMENT_TYPE_U16 : proto::ELEMENT_TYPE_I16;
+    case 32:
+      return isUnsigned ? proto::ELEMENT_TYPE_U32 : proto::ELEMENT_TYPE_I32;
+    case 64:
+      return isUnsigned ? proto::ELEMENT_TYPE_U64 : proto::ELEMENT_TYPE_I64;
+    }
+    llvm_unreachable("a graph's tensors are of types that the emitter knows");
+  }
+
+  void describeModel() {
     ArrayRef<int64_t> limits = module->getAttrOfType<DenseI64ArrayAttr>("exec.limits").asArrayRef();
     manifest.mutable_limits()->set_max_context(limits[0]);
     manifest.mutable_limits()->set_max_sequences(limits[1]);

@@ -26,6 +26,9 @@ llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, const
   llvm::json::Object headers;
   for (int i = 0; i < manifest.shards_size(); ++i) {
     const proto::Shard &shard = manifest.shards(i);
+    if (shard.header_size() == 0) { // Not a shard of a checkpoint: embedded, so the checksums cover its bytes.
+      continue;
+    }
     constexpr uint64_t lengthBytes = 8;
     std::vector<uint8_t> header(shard.header_size() - lengthBytes);
     if (Status status = shards.read(static_cast<uint32_t>(i), lengthBytes, header); !status.ok()) {

@@ -6,6 +6,11 @@ using namespace mlir;
 namespace elah {
 namespace {
 
+/// Whether the packer can compute with elements; others it only copies.
+bool isConvertible(Type element) {
+  return element.isF32() || element.isBF16() || element.isF16() || isa<Float8E4M3FNType>(element);
+}
+
 proto::ElementFormat formatOf(Type element) {
   if (element.isF32()) {
     return proto::ELEMENT_FORMAT_F32;
@@ -16,7 +21,7 @@ proto::ElementFormat formatOf(Type element) {
   if (element.isF16()) {
     return proto::ELEMENT_FORMAT_F16;
   }
-  assert(isa<Float8E4M3FNType>(element) && "weights are f32, bf16, f16 or e4m3");
+  assert(isConvertible(element) && "weights that are converted are f32, bf16, f16 or e4m3");
   return proto::ELEMENT_FORMAT_F8E4M3;
 }
 
@@ -59,6 +64,11 @@ proto::Recipe describeRecipe(exec::RecipeAttr recipe, llvm::function_ref<uint32_
     proto::Source *source = message.add_sources();
     source->set_shard(shardIndex(weight.getFile().getValue()));
     source->set_offset(weight.getOffset());
+    if (recipe.getKind() == exec::RecipeKind::Table && !isConvertible(weight.getType().getElementType())) {
+      source->set_format(proto::ELEMENT_FORMAT_BYTES);
+      source->add_shape(weight.getSize());
+      continue;
+    }
     source->set_format(formatOf(weight.getType().getElementType()));
     for (int64_t size : weight.getType().getShape()) {
       source->add_shape(static_cast<uint64_t>(size));

@@ -3,6 +3,28 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ConvertGraphToExec : Pass<"convert-graph-to-exec", "::mlir::ModuleOp"> {
+  let summary = "Makes a plain graph a host program: one native function, and its weights as tables.";
+  let description = [{
+    Reads `@main` of a module of r1 primitives and writes an `exec.graph @graph` that runs it, with an `exec.weight` for the
+    bytes of each `r1.weight`; equal ones share one. Weights in blocks, and several stacked parts, are an error: they come
+    from Hugging Face checkpoints, whose models are no plain graphs.
+
+    ```mlir
+    func.func @main(%x: tensor<?x64xf32> {r1.name = "x"}) -> (tensor<?x128xf32> {r1.name = "y"}) {
+      %w = r1.weight [#w] : tensor<64x128xf32>
+      ...
+    ```
+    becomes
+    ```mlir
+    exec.weight @w <kind = table, sources = [#w]> bytes 32768
+    exec.graph @graph runs @main weights [@w]
+    func.func @main ... // as it was
+    ```
+  }];
+  let dependentDialects = ["::elah::exec::ExecDialect"];
+}
+
 def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
   let summary = "Turns the model into one step of a CPU's host program: kernels on buffers, weights as recipes.";
   let description = [{

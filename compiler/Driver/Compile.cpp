@@ -4,6 +4,7 @@
 #include "codegen/Artifact/OutputFile.h"
 #include "codegen/Artifact/Write.h"
 #include "codegen/Cpu/Emit.h"
+#include "codegen/Cpu/Graph/EmitGraph.h"
 #include "compiler/Driver/Diagnostics.h"
 #include "compiler/Driver/ModelInput.h"
 #include "compiler/Driver/Pipeline.h"
@@ -249,6 +250,12 @@ private:
     if (!module) {
       return BadData;
     }
+    isGraph = module->lookupSymbol<func::FuncOp>("main") != nullptr;
+    if (isGraph) {
+      return options.referencesWeights ? fail(Unsupported, "--weights reference is for Hugging Face checkpoints; the "
+                                                           "weights of a graph are embedded")
+                                       : Done;
+    }
     auto modelContext = module->getOperation()->getAttrOfType<IntegerAttr>("r1.max_context");
     int64_t limit = modelContext ? modelContext.getInt() : defaultMaxContext;
     maxContext = options.maxContext ? options.maxContext : std::min(limit, defaultMaxContext);
@@ -265,13 +272,18 @@ private:
     PassManager passes(&context);
     PipelineOptions pipeline{options.cpu, maxContext, options.maxBatch, options.maxPrefill, options.precision};
     int status = Done;
-    buildPipeline(passes, pipeline, [&](Phase phase) {
+    auto phaseEnds = [&](Phase phase) {
       passes.addPass(std::make_unique<PhaseEnd>([this, phase, &status](ModuleOp current) {
         status = endPhase(phase, current);
         return status == Done;
       }));
       return phase != options.stopAfter;
-    });
+    };
+    if (isGraph) {
+      buildGraphPipeline(passes, phaseEnds);
+    } else {
+      buildPipeline(passes, pipeline, phaseEnds);
+    }
     bool succeeded = mlir::succeeded(passes.run(*module));
     lowerSeconds = progress.end();
     isFinished = options.stopAfter <= Phase::Exec;
@@ -291,6 +303,9 @@ private:
   }
 
   int emit() {
+    if (isGraph) {
+      return emitGraphCode();
+    }
     std::vector<CpuKernelRequest> requests;
     for (exec::KernelOp kernel : module->getOps<exec::KernelOp>()) {
       requests.push_back({kernel.getSymName().str(), kernel.getKernel()});
@@ -312,6 +327,36 @@ private:
       return fail(emitted.takeError(), Internal);
     }
     object = std::move(*emitted);
+    if (options.stopAfter == Phase::Object) {
+      isFinished = true;
+      return writeResult(object.image);
+    }
+    return Done;
+  }
+
+  int emitGraphCode() {
+    llvm::StringMap<int64_t> numbers;
+    for (exec::WeightOp weight : module->getOps<exec::WeightOp>()) {
+      numbers.try_emplace(weight.getSymName(), numbers.size());
+    }
+    exec::GraphOp graph = *module->getOps<exec::GraphOp>().begin();
+    auto function = module->lookupSymbol<func::FuncOp>(graph.getFunction());
+    llvm::DenseMap<Operation *, int64_t> weights;
+    function.walk([&](r1::WeightOp weight) {
+      auto symbol = cast<FlatSymbolRefAttr>(graph.getWeights()[weights.size()]);
+      weights[weight] = numbers.lookup(symbol.getValue());
+    });
+    progress.begin("compiling the graph for " + target.name);
+    llvm::Expected<std::optional<std::string>> emitted =
+        emitGraph(function, graph.getSymName(), weights, target, {options.dumpFolder});
+    emitSeconds = progress.end();
+    if (!emitted) {
+      return fail(emitted.takeError(), Internal);
+    }
+    if (!*emitted) {
+      return Unsupported;
+    }
+    object.image = std::move(**emitted);
     if (options.stopAfter == Phase::Object) {
       isFinished = true;
       return writeResult(object.image);
@@ -344,7 +389,7 @@ private:
     writing.progress = [this](uint64_t done, uint64_t total) { progress.update(done, total); };
     llvm::SmallString<256> tokenizer(options.model);
     llvm::sys::path::append(tokenizer, "tokenizer.json");
-    if (!llvm::sys::fs::exists(tokenizer)) {
+    if (!isGraph && !llvm::sys::fs::exists(tokenizer)) {
       progress.print(tokenizer.str().str() + ": warning: is not there; the model will take token ids, but no text");
     }
     progress.begin("writing " + output);
@@ -407,6 +452,21 @@ private:
                                           : llvm::formatv("{0:f2} million", parameters / 1e6).str();
     auto architecture = module->getOperation()->getAttrOfType<StringAttr>("r1.architecture");
     double seconds = importSeconds + lowerSeconds + emitSeconds + writeSeconds;
+    if (isGraph) {
+      exec::GraphOp graph = *module->getOps<exec::GraphOp>().begin();
+      auto function = module->lookupSymbol<func::FuncOp>(graph.getFunction());
+      progress.print(
+          llvm::formatv("{0}: {1} for {2}\n"
+                        "  graph    {3} inputs, {4} outputs, {5} operations\n"
+                        "  weights  {6} in {7} tensors\n"
+                        "  time     {8:f1} s: {9:f1} reading, {10:f1} lowering, {11:f1} code, {12:f1} writing",
+                        output, formatBytes(size), target.name + target.features, function.getNumArguments(),
+                        function.getNumResults(), llvm::range_size(function.front()) - 1, formatBytes(weightBytes),
+                        weights, importSeconds + lowerSeconds + emitSeconds + writeSeconds, importSeconds, lowerSeconds,
+                        emitSeconds, writeSeconds)
+              .str());
+      return;
+    }
     progress.print(llvm::formatv("{0}: {1} for {2}\n"
                                  "  model    {3}, {4} parameters\n"
                                  "  weights  {5} in {6} packed tensors{7}\n"
@@ -431,6 +491,7 @@ private:
   CpuObject object;
   int64_t maxContext = 0;
   bool isFinished = false;
+  bool isGraph = false; ///< A plain graph, and no language model.
   double importSeconds = 0, lowerSeconds = 0, emitSeconds = 0, writeSeconds = 0;
 };
 

@@ -50,6 +50,34 @@ void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::
   phaseEnds(Phase::Exec);
 }
 
+void buildGraphPipeline(OpPassManager &passes, llvm::function_ref<bool(Phase)> phaseEnds) {
+  // True from the start: every node of the graph is operations of r1, with the node's name as their location.
+  if (!phaseEnds(Phase::Import)) {
+    return;
+  }
+
+  // Exporters say the same thing again and again: one of each is enough.
+  passes.addPass(createCSEPass());
+  // Shapes are computed by chains of nodes. Folding them first lets types become static, and then more folds.
+  passes.addPass(createCanonicalizerPass());
+  // What could be recognised as a composite was; a plain graph is compiled from what composites mean.
+  passes.addPass(createDecomposeCompositesPass());
+  // After it types say all that is known before the graph runs: loops get their sizes as constants.
+  passes.addPass(createInferShapesPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  if (!phaseEnds(Phase::R1)) {
+    return;
+  }
+
+  // Last, when the weights that are still read are known. After it the module is what the artifact stores.
+  passes.addPass(createConvertGraphToExec());
+  if (!phaseEnds(Phase::Kernel)) {
+    return;
+  }
+  phaseEnds(Phase::Exec);
+}
+
 namespace {
 
 struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
@@ -70,6 +98,8 @@ void registerPipeline() {
         PipelineOptions options{line.cpu, line.maxContext, line.maxSequences, line.maxTokens, line.precision};
         buildPipeline(passes, options, [](Phase) { return true; });
       });
+  PassPipelineRegistration<>("elah-graph-pipeline", "All passes for a plain graph, from r1 to a finished exec module",
+                             [](OpPassManager &passes) { buildGraphPipeline(passes, [](Phase) { return true; }); });
 }
 
 } // namespace elah

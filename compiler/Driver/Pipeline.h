@@ -25,7 +25,10 @@ struct PipelineOptions {
 void buildPipeline(mlir::OpPassManager &passes, const PipelineOptions &options,
                    llvm::function_ref<bool(Phase)> phaseEnds);
 
-/// Makes the whole pipeline known to elah-opt as `-elah-pipeline=cpu=... max-context=...`.
+/// The same for a plain graph: a module of one function @main.
+void buildGraphPipeline(mlir::OpPassManager &passes, llvm::function_ref<bool(Phase)> phaseEnds);
+
+/// Makes both pipelines known to elah-opt, as `-elah-pipeline=cpu=... max-context=...` and `-elah-graph-pipeline`.
 void registerPipeline();
 
 } // namespace elah

@@ -4,6 +4,8 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace elah::exec;
@@ -41,6 +43,44 @@ LogicalResult WeightRefOp::verifySymbolUses(SymbolTableCollection &symbols) {
       rowBytes(type) * type.getDimSize(0) != static_cast<int64_t>(weight.getBytes())) { // weight_ref_c2
     return emitOpError() << "must have the " << weight.getBytes() << " bytes of " << getWeightAttr() << ", found "
                          << type;
+  }
+  return success();
+}
+
+LogicalResult GraphOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  Operation *function = symbols.lookupNearestSymbolFrom(*this, getFunctionAttr());
+  auto callable = dyn_cast_or_null<FunctionOpInterface>(function);
+  if (!callable || callable.isExternal()) { // graph_c1
+    return emitOpError() << "expected a function named " << getFunctionAttr();
+  }
+  auto check = [&](StringRef what, ArrayRef<Type> types, llvm::function_ref<Attribute(unsigned)> nameOf) {
+    llvm::StringSet<> names;
+    for (auto [index, type] : llvm::enumerate(types)) {
+      auto name = dyn_cast_or_null<StringAttr>(nameOf(index));
+      if (!isa<RankedTensorType>(type) || !name || !names.insert(name.getValue()).second) { // graph_c1
+        return emitOpError() << "expected " << what << " " << index << " of " << getFunctionAttr()
+                             << " to be a tensor with an r1.name of its own, found " << type << " with " << name;
+      }
+    }
+    return InFlightDiagnostic();
+  };
+  if (failed(check("argument", callable.getArgumentTypes(),
+                   [&](unsigned index) { return callable.getArgAttr(index, "r1.name"); })) ||
+      failed(check("result", callable.getResultTypes(),
+                   [&](unsigned index) { return callable.getResultAttr(index, "r1.name"); }))) {
+    return failure();
+  }
+  size_t weights = 0;
+  function->walk([&](r1::WeightOp) { ++weights; });
+  if (weights != getWeights().size()) { // graph_c2
+    return emitOpError() << "expected " << weights << " weights, one for each r1.weight of " << getFunctionAttr()
+                         << ", found " << getWeights().size();
+  }
+  for (Attribute symbol : getWeights()) {
+    auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, cast<FlatSymbolRefAttr>(symbol));
+    if (!weight || weight.getRecipe().getKind() != RecipeKind::Table) { // graph_c2
+      return emitOpError() << "expected an exec.weight with a table named " << symbol;
+    }
   }
   return success();
 }

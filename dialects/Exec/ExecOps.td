@@ -10,7 +10,7 @@ def Exec_Dialect : Dialect {
   let name = "exec";
   let summary = "The host program: weights, arena, cache and launches, one to one what an artifact stores.";
   let description = [{
-    A module holds `exec.weight` symbols and one `exec.program`, at first of kernel operations, and of launches of
+    A module holds `exec.weight` symbols and one `exec.graph` (a plain graph's) or one `exec.program`, at first of kernel operations, and of launches of
     `exec.kernel` symbols once `exec-outline-kernels` has run. Its attributes, besides those that the r1 module had:
     `exec.limits` (max context, max sequences and max tokens of a step, i64 array), `exec.cache` (layers, tokens of a
     page, then the row bytes of each pool, i64 array), `exec.active_weight_bytes` and `exec.flops_per_token` (i64; what
@@ -138,6 +138,28 @@ def Exec_ProgramOp : Exec_Op<"program", [Symbol, NoTerminator, SingleBlock]> {
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;
+}
+
+def Exec_GraphOp : Exec_Op<"graph", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A plain graph: one native function, from named tensors to named tensors.";
+  let description = [{
+    ```mlir
+    exec.weight @w <kind = table, sources = [#w]> bytes 32768
+    exec.graph @graph runs @main weights [@w]
+    func.func @main(%x: tensor<?x64xf32> {r1.name = "x"}) -> (tensor<?x128xf32> {r1.name = "y"}) {
+      %w = r1.weight [#w] : tensor<64x128xf32>
+      ...
+    ```
+    The function, of r1 primitives, stays as it is: code for it allocates its tensors as it goes, since their sizes may
+    depend on data.
+
+    (C1) the symbol it runs is a function whose arguments and results are tensors, each with an `r1.name`, no two the same
+    among the arguments or among the results.
+    (C2) `weights` are `exec.weight` symbols with tables, one for each `r1.weight` of the function, in order.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$function,
+                   TypedArrayAttrBase<FlatSymbolRefAttr, "symbols of weights">:$weights);
+  let assemblyFormat = "$sym_name `runs` $function `weights` $weights attr-dict";
 }
 
 def Exec_WeightRefOp : Exec_Op<"weight_ref", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {

@@ -22,7 +22,12 @@ def R1_Dialect : Dialect {
     final norm, and the tokens behind them to the logits of the tokens after those. Both functions share one cache type,
     in which that layer is the last.
 
-    Attributes of such a module: `r1.architecture` (string), `r1.vocabulary`, `r1.max_context`,
+    A plain graph (any ONNX graph that is no language model) is a module with one function `@main` of primitives, tensors in
+    and tensors out. Each of its arguments and results has an attribute `r1.name` (string: what the caller knows it by),
+    and `r1.dims` (array of strings, one for each dimension: what the model calls a size that is not static, else "").
+    Such a module has none of the attributes below but `r1.architecture`.
+
+    Attributes of a language model's module: `r1.architecture` (string), `r1.vocabulary`, `r1.max_context`,
     `r1.bos_token`, `r1.parameters` (i64) and `r1.eos_tokens` (array of i64).
   }];
   let cppNamespace = "::elah::r1";

@@ -3,6 +3,8 @@
 #include "commands/commands.h"
 #include "commands/handles.h"
 #include "commands/json_string.h"
+#include "commands/npy.h"
+#include "commands/run_graph.h"
 #include "commands/signals.h"
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -117,6 +119,9 @@ public:
     return 0;
   }
 
+  bool holdsGraph() const { return isPlainGraph(artifact.get()); }
+  int runGraph(const GraphRunOptions &graphOptions) { return ::runGraph(artifact.get(), session.get(), graphOptions); }
+
   int openTokenizer() {
     elah_tokenizer *opened;
     if (elah_code code = elah_tokenizer_open(artifact.get(), &opened)) {
@@ -215,22 +220,8 @@ public:
       logits.insert(logits.end(), rows, rows + rowCount * info.vocabulary);
       done += count;
     }
-    std::ofstream file(options.logitsFile, std::ios::binary);
-    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(tokens.size()) + ", " +
-                         std::to_string(info.vocabulary) + "), }";
-    header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
-    header += '\n';
-    char sizes[2] = {static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-    file.write("\x93NUMPY\x01\x00", 8)
-        .write(sizes, 2)
-        .write(header.data(), static_cast<std::streamsize>(header.size()));
-    file.write(reinterpret_cast<const char *>(logits.data()), static_cast<std::streamsize>(logits.size() * 4));
-    file.flush();
-    if (!file) {
-      std::fprintf(stderr, "error: %s: cannot write\n", options.logitsFile.c_str());
-      return 74;
-    }
-    return 0;
+    int64_t dims[] = {static_cast<int64_t>(tokens.size()), info.vocabulary};
+    return writeNpy(options.logitsFile, {"logits", ELAH_F32, 2, dims, logits.data()});
   }
 
 private:
@@ -353,25 +344,49 @@ int elahRunCommand(int argc, char **argv) {
   app.add_option("--chunk", options.chunk, "With --tokens: tokens of a step (default: as many as one takes)");
   tokens->needs(logits);
   logits->needs(tokens);
+  GraphRunOptions graph;
+  auto *inputs =
+      app.add_option("--input", graph.inputs, "Of a plain graph: an input as NAME=FILE.npy; once for each of them")
+          ->allow_extra_args(false);
+  auto *outputs = app.add_option(
+      "--output-dir", graph.outputFolder,
+      "Of a plain graph: the folder for its outputs, NAME.npy each (default: only their shapes, on stdout)");
   app.footer(std::string("Examples:\n"
                          "  elah run r1.elah --prompt \"What is 347 + 589?\"\n"
                          "  elah run r1.elah --chat --show-thinking no\n"
                          "  elah run r1.elah --prompts-file questions.txt --greedy --json > answers.jsonl\n"
-                         "Models take text; named tensors (--input, --output-dir) are not part of this version.\n\n") +
+                         "  elah run graph.elah --input x=x.npy --input mask=mask.npy --output-dir out/\n\n") +
              exitStatusHelp);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (prompt->count() + prompts->count() + chat->count() + tokens->count() != 1) {
-    std::fprintf(stderr, "error: expected one of --prompt, --prompts-file, --chat, or --tokens with --logits\n");
+  size_t asked = prompt->count() + prompts->count() + chat->count() + tokens->count();
+  bool namesTensors = inputs->count() > 0 || outputs->count() > 0;
+  if (asked > 1 || (asked == 1 && namesTensors)) {
+    std::fprintf(stderr, "error: expected one of --prompt, --prompts-file, --chat, or --tokens with --logits; or, of a "
+                         "plain graph, --input\n");
     return 2;
   }
   catchSignals();
   Runner runner(options);
   if (int status = runner.open()) {
     return status;
+  }
+  if (runner.holdsGraph()) {
+    if (asked != 0) {
+      std::fprintf(stderr,
+                   "error: the artifact holds a plain graph, which takes tensors (--input NAME=FILE.npy), no text\n");
+      return 2;
+    }
+    graph.json = options.json;
+    return runner.runGraph(graph);
+  }
+  if (asked == 0) {
+    std::fprintf(stderr, "error: expected one of --prompt, --prompts-file, --chat, or --tokens with --logits%s\n",
+                 namesTensors ? "; the artifact holds a language model, which takes no --input" : "");
+    return 2;
   }
   if (tokens->count()) {
     return runner.writeLogits();

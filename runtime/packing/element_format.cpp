@@ -86,6 +86,7 @@ unsigned elementBytes(proto::ElementFormat format) {
   case proto::ELEMENT_FORMAT_F16:
     return 2;
   case proto::ELEMENT_FORMAT_F8E4M3:
+  case proto::ELEMENT_FORMAT_BYTES:
     return 1;
   default:
     return 0;

@@ -68,7 +68,7 @@ Status checkSource(const proto::Source &source, const Shards &shards) {
 }
 
 Status checkPacking(const proto::Packing &packing) {
-  unsigned bytes = elementBytes(packing.format());
+  unsigned bytes = packing.format() == proto::ELEMENT_FORMAT_BYTES ? 0 : elementBytes(packing.format());
   uint64_t unit = product(packing.step(), bytes);
   if (unit != 1 && unit != 2 && unit != 4) {
     return failure(ELAH_INVALID_DATA,
@@ -159,6 +159,9 @@ Result<uint64_t> checkRecipe(const proto::Recipe &recipe, const Shards &shards) 
   }
   for (const proto::Source &source : recipe.sources()) {
     ELAH_RETURN_IF_ERROR(checkSource(source, shards));
+    if (source.format() == proto::ELEMENT_FORMAT_BYTES && recipe.kind() != proto::RECIPE_KIND_TABLE) {
+      return failure(ELAH_INVALID_DATA, "only tables are made of bytes as they lie");
+    }
   }
   bool isPanels = recipe.kind() == proto::RECIPE_KIND_PANELS;
   bool isHeadPanels = recipe.kind() == proto::RECIPE_KIND_HEAD_PANELS;

@@ -45,6 +45,10 @@ Result<proto::Shard> ShardFiles::open(const std::string &name) {
   proto::Shard shard;
   shard.set_name(name);
   shard.set_size(static_cast<uint64_t>(status.st_size));
+  if (!name.ends_with(
+          ".safetensors")) { // The bytes of an ONNX graph or its external data: where what lies, the graph says.
+    return shard;
+  }
   uint64_t length;
   if (shard.size() < sizeof(length)) {
     return failure(ELAH_INVALID_DATA, "%s: expected at least the 8 bytes of the header's length, found %" PRIu64,

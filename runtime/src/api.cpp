@@ -2,6 +2,7 @@
 #include "src/artifact.h"
 #include "src/describe.h"
 #include "src/generate.h"
+#include "src/graph_session.h"
 #include "src/sampling.h"
 #include "src/session.h"
 #include "src/tokenizer/chat.h"
@@ -15,6 +16,7 @@ using namespace elah;
 
 struct elah_artifact {
   std::unique_ptr<Artifact> content;
+  TensorList inputs, outputs;
 };
 
 struct elah_tokenizer {
@@ -24,7 +26,8 @@ struct elah_tokenizer {
 };
 
 struct elah_session {
-  std::unique_ptr<Session> content;
+  std::unique_ptr<Session> content; ///< Of a language model; else null.
+  std::unique_ptr<GraphSession> graph;
 };
 
 namespace {
@@ -78,6 +81,19 @@ elah_code openTokenizer(std::string_view json, elah_tokenizer **out) {
   return ELAH_OK;
 }
 
+const Status isNoLanguageModel(ELAH_UNSUPPORTED, "the artifact holds a plain graph: it has no sequences and no logits, "
+                                                 "only named tensors (elah_session_run)");
+const Status isNoGraph(ELAH_UNSUPPORTED, "the artifact holds a language model, not a plain graph with named tensors");
+
+elah_code givePorts(const elah_artifact *artifact, const TensorList &list, const elah_tensor **tensors, size_t *count) {
+  if (!artifact->content->manifest().has_graph()) {
+    return report(isNoGraph);
+  }
+  *tensors = list.tensors().data();
+  *count = list.tensors().size();
+  return ELAH_OK;
+}
+
 } // namespace
 
 const char *elah_last_error(void) { return lastError.c_str(); }
@@ -89,9 +105,22 @@ elah_code elah_artifact_open(const char *path, elah_artifact **out) {
   if (!artifact.ok()) {
     return report(artifact.status());
   }
-  *out = new elah_artifact{std::move(*artifact)};
+  const proto::Graph &graph = (*artifact)->manifest().graph();
+  *out = new elah_artifact{std::move(*artifact), describePorts(graph.inputs()), describePorts(graph.outputs())};
   return ELAH_OK;
 }
+
+elah_code elah_artifact_inputs(const elah_artifact *artifact, const elah_tensor **tensors, size_t *count) {
+  return givePorts(artifact, artifact->inputs, tensors, count);
+}
+
+elah_code elah_artifact_outputs(const elah_artifact *artifact, const elah_tensor **tensors, size_t *count) {
+  return givePorts(artifact, artifact->outputs, tensors, count);
+}
+
+size_t elah_element_bytes(elah_element_type type) { return elementTypeBytes(type); }
+
+const char *elah_element_name(elah_element_type type) { return elementTypeName(type); }
 
 void elah_artifact_close(elah_artifact *artifact) { delete artifact; }
 
@@ -174,18 +203,42 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
 }
 
 elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
-  Result<std::unique_ptr<Session>> session =
-      Session::create(*artifact->content, options ? *options : elah_session_options{0, 0, nullptr, false});
+  elah_session_options chosen = options ? *options : elah_session_options{0, 0, nullptr, false};
+  if (artifact->content->manifest().has_graph()) {
+    Result<std::unique_ptr<GraphSession>> session = GraphSession::create(*artifact->content, chosen);
+    if (!session.ok()) {
+      return report(session.status());
+    }
+    *out = new elah_session{nullptr, std::move(*session)};
+    return ELAH_OK;
+  }
+  Result<std::unique_ptr<Session>> session = Session::create(*artifact->content, chosen);
   if (!session.ok()) {
     return report(session.status());
   }
-  *out = new elah_session{std::move(*session)};
+  *out = new elah_session{std::move(*session), nullptr};
   return ELAH_OK;
 }
 
 void elah_session_free(elah_session *session) { delete session; }
 
+elah_code elah_session_run(elah_session *session, const elah_tensor *inputs, size_t count, const elah_tensor **outputs,
+                           size_t *output_count) {
+  if (!session->graph) {
+    return report(isNoGraph);
+  }
+  if (Status status = session->graph->run({inputs, count}); !status.ok()) {
+    return report(status);
+  }
+  *outputs = session->graph->outputs().data();
+  *output_count = session->graph->outputs().size();
+  return ELAH_OK;
+}
+
 elah_code elah_sequence_create(elah_session *session, uint32_t *sequence) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
   Result<uint32_t> id = session->content->createSequence();
   if (!id.ok()) {
     return report(id.status());
@@ -195,10 +248,16 @@ elah_code elah_sequence_create(elah_session *session, uint32_t *sequence) {
 }
 
 elah_code elah_sequence_free(elah_session *session, uint32_t sequence) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
   return report(session->content->freeSequence(sequence));
 }
 
 elah_code elah_sequence_length(const elah_session *session, uint32_t sequence, uint32_t *length) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
   Result<uint32_t> found = session->content->lengthOf(sequence);
   if (!found.ok()) {
     return report(found.status());
@@ -209,6 +268,9 @@ elah_code elah_sequence_length(const elah_session *session, uint32_t sequence, u
 
 elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count, const float **logits,
                             size_t *rows) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
   if (Status status = session->content->step({chunks, count}); !status.ok()) {
     return report(status);
   }
@@ -235,6 +297,9 @@ elah_code elah_sample(const float *logits, uint32_t vocabulary, const elah_sampl
 elah_code elah_generate(elah_session *session, elah_tokenizer *tokenizer, uint32_t sequence, const uint32_t *tokens,
                         size_t count, uint32_t max_tokens, const elah_sampling *sampling, elah_on_token on_token,
                         void *user, elah_stop *stop) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
   return report(generate(*session->content, *tokenizer->content, sequence, {tokens, count}, max_tokens, *sampling,
                          on_token, user, *stop));
 }

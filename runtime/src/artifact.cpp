@@ -8,6 +8,7 @@
 #include <cstring>
 #include <elah/cpu_kernel.h>
 #include <fcntl.h>
+#include <set>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,6 +76,24 @@ bool logitsFit(const proto::Manifest &manifest) {
     }
   }
   return false;
+}
+
+/// Names that the caller finds tensors by, types and sizes that exist.
+Status checkPorts(const google::protobuf::RepeatedPtrField<proto::Port> &ports, const char *what) {
+  std::set<std::string> names;
+  for (const proto::Port &port : ports) {
+    bool fits = !port.name().empty() && port.name().find('\0') == std::string::npos &&
+                names.insert(port.name()).second && port.type() != proto::ELEMENT_TYPE_NONE &&
+                proto::ElementType_IsValid(port.type()) && port.dims_size() <= 64;
+    for (const proto::Dimension &dim : port.dims()) {
+      fits = fits && dim.size() >= -1 && dim.size() <= maxCoefficient;
+    }
+    if (!fits) {
+      return failure(ELAH_INVALID_DATA, "manifest: %s '%s' has no name of its own, type or shape", what,
+                     port.name().c_str());
+    }
+  }
+  return Status();
 }
 
 } // namespace
@@ -259,6 +278,42 @@ Status Artifact::checkLayout() const {
 }
 
 Status Artifact::checkManifest() const {
+  ELAH_RETURN_IF_ERROR(checkWeights());
+  return content.has_graph() ? checkGraph() : checkProgram();
+}
+
+Status Artifact::checkGraph() const {
+  const proto::Graph &graph = content.graph();
+  if (graph.symbol().empty() || content.launches_size() != 0) {
+    return failure(ELAH_INVALID_DATA, "manifest: a plain graph has a symbol and no launches");
+  }
+  if (refersToWeights()) {
+    return failure(ELAH_INVALID_DATA, "manifest: a plain graph has its weights with it");
+  }
+  ELAH_RETURN_IF_ERROR(checkPorts(graph.inputs(), "input"));
+  return checkPorts(graph.outputs(), "output");
+}
+
+Status Artifact::checkWeights() const {
+  uint64_t weightsSize = section(ELAH_SECTION_WEIGHTS).size();
+  if (refersToWeights()) {
+    if (weightsSize != 0) {
+      return failure(ELAH_INVALID_DATA, "manifest: there are both a weights section and shards");
+    }
+    ELAH_RETURN_IF_ERROR(checkReferences(content));
+    weightsSize = maxPackedBytes;
+  }
+  for (int i = 0; i < content.weights_size(); ++i) {
+    const proto::Weight &weight = content.weights(i);
+    if (weight.offset() % 64 != 0 || weight.offset() > weightsSize || weight.size() > weightsSize - weight.offset()) {
+      return failure(ELAH_INVALID_DATA, "manifest: weight '%s' lies outside the weights section",
+                     weight.name().c_str());
+    }
+  }
+  return Status();
+}
+
+Status Artifact::checkProgram() const {
   const proto::Limits &limits = content.limits();
   if (limits.max_context() == 0 || limits.max_context() > maxLimit || limits.max_sequences() == 0 ||
       limits.max_sequences() > maxLimit || limits.max_tokens() == 0 || limits.max_tokens() > maxLimit ||
@@ -273,21 +328,6 @@ Status Artifact::checkManifest() const {
   for (uint32_t rowBytes : cache.pool_row_bytes()) {
     if (rowBytes == 0 || rowBytes > (1u << 28)) {
       return failure(ELAH_INVALID_DATA, "manifest: a cache row of %u bytes is out of range", rowBytes);
-    }
-  }
-  uint64_t weightsSize = section(ELAH_SECTION_WEIGHTS).size();
-  if (refersToWeights()) {
-    if (weightsSize != 0) {
-      return failure(ELAH_INVALID_DATA, "manifest: there are both a weights section and shards");
-    }
-    ELAH_RETURN_IF_ERROR(checkReferences(content));
-    weightsSize = maxPackedBytes;
-  }
-  for (int i = 0; i < content.weights_size(); ++i) {
-    const proto::Weight &weight = content.weights(i);
-    if (weight.offset() % 64 != 0 || weight.offset() > weightsSize || weight.size() > weightsSize - weight.offset()) {
-      return failure(ELAH_INVALID_DATA, "manifest: weight '%s' lies outside the weights section",
-                     weight.name().c_str());
     }
   }
   for (int i = 0; i < content.slots_size(); ++i) {

@@ -49,6 +49,9 @@ private:
   Status load();
   Status checkLayout() const;
   Status checkManifest() const;
+  Status checkWeights() const;
+  Status checkProgram() const;
+  Status checkGraph() const;
   Status verifySection(uint32_t index) const;
 
   int descriptor = -1;

@@ -1,4 +1,5 @@
 #include "src/describe.h"
+#include "src/graph_session.h"
 #include "src/json.h"
 #include <algorithm>
 #include <cstring>
@@ -75,7 +76,27 @@ std::string describe(const Artifact &artifact) {
   for (const std::string &feature : manifest.cpu_features()) {
     out.value(feature);
   }
-  out.close(']').key("parameters").value(manifest.parameters());
+  out.close(']');
+  if (manifest.has_graph()) {
+    for (auto [name, ports] :
+         {std::pair("inputs", &manifest.graph().inputs()), std::pair("outputs", &manifest.graph().outputs())}) {
+      out.key(name).open('[');
+      for (const proto::Port &port : *ports) {
+        out.open('{').key("name").value(port.name());
+        out.key("type").value(elementTypeName(static_cast<elah_element_type>(port.type()))).key("shape").open('[');
+        for (const proto::Dimension &dim : port.dims()) {
+          if (dim.size() >= 0) {
+            out.value(static_cast<uint64_t>(dim.size()));
+          } else {
+            out.value(dim.symbol().empty() ? "?" : dim.symbol());
+          }
+        }
+        out.close(']').close('}');
+      }
+      out.close(']');
+    }
+  }
+  out.key("parameters").value(manifest.parameters());
   out.key("active_weight_bytes").value(manifest.active_weight_bytes());
   out.key("flops_per_token").value(manifest.flops_per_token()).key("vocabulary").value(manifest.vocabulary());
   out.key("limits").open('{').key("context").value(manifest.limits().max_context());

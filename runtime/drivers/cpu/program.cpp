@@ -4,13 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <dlfcn.h>
-#include <fstream>
-#include <set>
-#include <sstream>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace elah {
 namespace {
@@ -36,56 +30,6 @@ Result<uint8_t *> reserve(uint64_t size, const char *what) {
   return static_cast<uint8_t *>(address);
 }
 
-#if defined(__x86_64__)
-constexpr const char *machine = "x86_64";
-#elif defined(__aarch64__)
-constexpr const char *machine = "aarch64";
-#endif
-
-/// Checks that this processor has what the object was compiled for, before any of its code runs.
-Status checkProcessor(const proto::Manifest &manifest) {
-  bool isArm = manifest.cpu() == "aarch64";
-  if (isArm != (std::strcmp(machine, "aarch64") == 0)) {
-    return failure(ELAH_UNSUPPORTED, "the artifact was compiled for %s, this machine is %s", manifest.cpu().c_str(),
-                   machine);
-  }
-  if (manifest.cpu_features_size() == 0) {
-    return Status();
-  }
-  std::ifstream file("/proc/cpuinfo");
-  std::set<std::string> flags;
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("flags", 0) == 0) {
-      std::istringstream words(line.substr(line.find(':') + 1));
-      for (std::string word; words >> word;) {
-        flags.insert(word);
-      }
-      break;
-    }
-  }
-  for (const std::string &feature : manifest.cpu_features()) {
-    if (!flags.count(feature)) {
-      return failure(ELAH_UNSUPPORTED,
-                     "the artifact was compiled for %s and needs %s, which this processor lacks; compile it with "
-                     "--cpu for this machine",
-                     manifest.cpu().c_str(), feature.c_str());
-    }
-  }
-#if defined(__x86_64__)
-  // Linux saves AMX's large registers only for processes that asked for it, once for all their threads.
-  bool usesTiles = std::find(manifest.cpu_features().begin(), manifest.cpu_features().end(), "amx_tile") !=
-                   manifest.cpu_features().end();
-  constexpr int requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  if (usesTiles && ::syscall(SYS_arch_prctl, requestPermission, tileData) != 0) {
-    return failure(ELAH_UNSUPPORTED,
-                   "the artifact was compiled for %s and uses AMX, which this system does not permit (%s); compile it "
-                   "with --cpu for another processor",
-                   manifest.cpu().c_str(), std::strerror(errno));
-  }
-#endif
-  return Status();
-}
-
 struct LaunchContext {
   elah_cpu_kernel kernel;
   void *const *buffers;
@@ -102,17 +46,18 @@ Result<std::unique_ptr<CpuProgram>> CpuProgram::create(const Artifact &artifact,
   if (artifact.manifest().launches().empty()) {
     return failure(ELAH_NOT_FOUND, "the artifact has no program");
   }
-  ELAH_RETURN_IF_ERROR(checkProcessor(artifact.manifest()));
-  ELAH_RETURN_IF_ERROR(program->loadObject());
+  Result<std::unique_ptr<CpuObject>> object = CpuObject::load(artifact);
+  if (!object.ok()) {
+    return object.status();
+  }
+  program->object = std::move(*object);
+  ELAH_RETURN_IF_ERROR(program->findKernels());
   ELAH_RETURN_IF_ERROR(program->allocate(threads, cacheRows));
   return program;
 }
 
 CpuProgram::~CpuProgram() {
   pool.reset();
-  if (object) {
-    ::dlclose(object);
-  }
   for (auto [address, size] :
        {std::pair(arena, arenaSize), std::pair(cache, cacheSize), std::pair(scratch, scratchSize)}) {
     if (address) {
@@ -121,36 +66,13 @@ CpuProgram::~CpuProgram() {
   }
 }
 
-Status CpuProgram::loadObject() {
-  std::string_view image = artifact.section(ELAH_SECTION_CPU_OBJECT);
-  if (image.empty()) {
-    return failure(ELAH_NOT_FOUND, "the artifact has no code for a CPU");
-  }
-  // The dynamic loader reads files: an anonymous one in memory will do.
-  int descriptor = ::memfd_create("elah-kernels", MFD_CLOEXEC);
-  if (descriptor < 0) {
-    return failure(ELAH_IO, "cannot create a file in memory: %s", std::strerror(errno));
-  }
-  for (size_t done = 0; done < image.size();) {
-    ssize_t written = ::write(descriptor, image.data() + done, image.size() - done);
-    if (written <= 0) {
-      ::close(descriptor);
-      return failure(ELAH_IO, "cannot write the CPU object to memory: %s", std::strerror(errno));
-    }
-    done += static_cast<size_t>(written);
-  }
-  std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  object = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  ::close(descriptor);
-  if (!object) {
-    return failure(ELAH_INVALID_DATA, "cannot load the CPU object: %s", ::dlerror());
-  }
+Status CpuProgram::findKernels() {
   for (const proto::Kernel &kernel : artifact.manifest().kernels()) {
-    void *symbol = ::dlsym(object, kernel.symbol().c_str());
-    if (!symbol) {
-      return failure(ELAH_INVALID_DATA, "the CPU object lacks the kernel %s", kernel.symbol().c_str());
+    Result<void *> symbol = object->find(kernel.symbol());
+    if (!symbol.ok()) {
+      return symbol.status();
     }
-    kernels.push_back(reinterpret_cast<elah_cpu_kernel>(symbol));
+    kernels.push_back(reinterpret_cast<elah_cpu_kernel>(*symbol));
   }
   return Status();
 }

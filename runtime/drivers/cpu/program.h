@@ -1,6 +1,7 @@
 #ifndef RUNTIME_DRIVERS_CPU_PROGRAM_H
 #define RUNTIME_DRIVERS_CPU_PROGRAM_H
 
+#include "drivers/cpu/object.h"
 #include "drivers/cpu/thread_pool.h"
 #include "src/artifact.h"
 #include <array>
@@ -30,12 +31,12 @@ public:
 
 private:
   CpuProgram(const Artifact &artifact, const uint8_t *weights) : artifact(artifact), weights(weights) {}
-  Status loadObject();
+  Status findKernels();
   Status allocate(unsigned threads, uint64_t cacheRows);
 
   const Artifact &artifact;
   const uint8_t *weights;
-  void *object = nullptr;
+  std::unique_ptr<CpuObject> object;
   std::vector<elah_cpu_kernel> kernels; ///< By kernel index.
   std::unique_ptr<ThreadPool> pool;
   uint8_t *arena = nullptr;

@@ -1,8 +1,8 @@
 /* The contract between the native code of a plain graph and the runtime that calls it.
  *
  * A plain graph is any graph that is not a language model with a KV cache: named tensors in, named tensors out, shapes
- * that may depend on the inputs and on the data. Its code is one function. What it cannot know, memory above all, it asks
- * the runtime for; it calls nothing else outside its object. */
+ * that may depend on the inputs and on the data. Its code is one function. What it cannot know, memory above all, it
+ * asks the runtime for; it calls nothing else outside its object. */
 #ifndef ELAH_CPU_GRAPH_H
 #define ELAH_CPU_GRAPH_H
 
@@ -44,8 +44,8 @@ typedef struct elah_graph_services {
 } elah_graph_services;
 
 /* weights: one address for each weight of the manifest, in order.
- * inputs, outputs: in the manifest's order. The caller gives `dims` of every tensor, an output's to be filled; the data of
- * outputs is memory that the graph allocated, the caller's from then on. */
+ * inputs, outputs: in the manifest's order. The caller gives `dims` of every tensor, an output's to be filled; the data
+ * of outputs is memory that the graph allocated, the caller's from then on. */
 typedef void (*elah_cpu_graph)(const elah_graph_services *services, const void *const *weights,
                                const elah_graph_tensor *inputs, elah_graph_tensor *outputs);
 

@@ -75,6 +75,43 @@ ELAH_API void elah_artifact_info(const elah_artifact *artifact, elah_model_info 
 ELAH_API elah_code elah_artifact_describe(const elah_artifact *artifact, char **out);
 ELAH_API void elah_string_free(char *string);
 
+/* A plain graph takes and gives named tensors; anything else is a language model. */
+typedef enum elah_element_type {
+  ELAH_F32 = 1,
+  ELAH_F64 = 2,
+  ELAH_F16 = 3,
+  ELAH_BF16 = 4,
+  ELAH_F8E4M3 = 5,
+  ELAH_BOOL = 6, /* a byte, 0 or 1 */
+  ELAH_I8 = 7,
+  ELAH_I16 = 8,
+  ELAH_I32 = 9,
+  ELAH_I64 = 10,
+  ELAH_U8 = 11,
+  ELAH_U16 = 12,
+  ELAH_U32 = 13,
+  ELAH_U64 = 14
+} elah_element_type;
+
+/* Bytes of an element; 0 for a type that there is not. */
+ELAH_API size_t elah_element_bytes(elah_element_type type);
+/* "f32"; NULL for a type that there is not. */
+ELAH_API const char *elah_element_name(elah_element_type type);
+
+/* A tensor of a plain graph: a promise of the artifact's, with -1 for sizes that are known when it runs and `data`
+ * NULL; or one that has data, row-major. */
+typedef struct elah_tensor {
+  const char *name;
+  elah_element_type type;
+  size_t rank;
+  const int64_t *dims;
+  const void *data;
+} elah_tensor;
+
+/* The inputs or the outputs of a plain graph, owned by the artifact; ELAH_UNSUPPORTED for a language model. */
+ELAH_API elah_code elah_artifact_inputs(const elah_artifact *artifact, const elah_tensor **tensors, size_t *count);
+ELAH_API elah_code elah_artifact_outputs(const elah_artifact *artifact, const elah_tensor **tensors, size_t *count);
+
 /*--- Text --------------------------------------------------------------------------------------------------------*/
 
 typedef struct elah_tokenizer elah_tokenizer;
@@ -120,7 +157,12 @@ ELAH_API elah_code elah_session_create(const elah_artifact *artifact, const elah
                                        elah_session **out);
 ELAH_API void elah_session_free(elah_session *session);
 
-/* Sequences are small numbers, used again after elah_sequence_free. */
+/* Runs a plain graph. `inputs` come in any order, each once, by name. `*outputs` are all of the graph's, in its order,
+ * valid until the session's next call. */
+ELAH_API elah_code elah_session_run(elah_session *session, const elah_tensor *inputs, size_t count,
+                                    const elah_tensor **outputs, size_t *output_count);
+
+/* What follows is for language models. Sequences are small numbers, used again after elah_sequence_free. */
 ELAH_API elah_code elah_sequence_create(elah_session *session, uint32_t *sequence);
 ELAH_API elah_code elah_sequence_free(elah_session *session, uint32_t sequence);
 /* Tokens that the sequence has in the cache. */

@@ -228,3 +228,37 @@ exec.program @extent {
   // expected-error@+1 {{unknown dimension 'token', expected tokens, sequences, logit_rows, cache_rows or pages_per_sequence}}
   %0 = exec.alloc rows <2 * token> : memref<?x64xf32>
 }
+
+// -----
+
+// expected-error@+1 {{expected a function named @missing}}
+exec.graph @graph_c1 runs @missing weights []
+
+// -----
+
+// expected-error@+1 {{expected argument 1 of @main to be a tensor with an r1.name of its own, found 'tensor<2xf32>' with "x"}}
+exec.graph @graph_c1 runs @main weights []
+func.func @main(%a: tensor<2xf32> {r1.name = "x"}, %b: tensor<2xf32> {r1.name = "x"}) {
+  return
+}
+
+// -----
+
+#w = #r1.weight<"w" in "w.bin" at 0 size 8 : tensor<2xf32>>
+// expected-error@+1 {{expected 1 weights, one for each r1.weight of @main, found 0}}
+exec.graph @graph_c2 runs @main weights []
+func.func @main() -> (tensor<2xf32> {r1.name = "y"}) {
+  %w = r1.weight [#w] : tensor<2xf32>
+  return %w : tensor<2xf32>
+}
+
+// -----
+
+#w = #r1.weight<"w" in "w.bin" at 0 size 8 : tensor<2xf32>>
+exec.weight @w <kind = vector, sources = [#w]> bytes 8
+// expected-error@+1 {{expected an exec.weight with a table named @w}}
+exec.graph @graph_c2 runs @main weights [@w]
+func.func @main() -> (tensor<2xf32> {r1.name = "y"}) {
+  %w = r1.weight [#w] : tensor<2xf32>
+  return %w : tensor<2xf32>
+}

@@ -304,7 +304,7 @@ TEST(ArtifactManifest, whatNoMachineHolds) {
               HasSubstr("KV cache"));
   EXPECT_THAT(error([](M &m) { m.clear_launches(); }), HasSubstr("no program"));
   EXPECT_THAT(error([](M &m) { m.mutable_kernels(0)->set_symbol("echo_forget"); }),
-              HasSubstr("the CPU object lacks the kernel echo_forget"));
+              HasSubstr("the CPU object lacks echo_forget"));
   EXPECT_THAT(error([](M &m) { m.add_cpu_features("avx9000"); }), HasSubstr("needs avx9000"));
 }
 
