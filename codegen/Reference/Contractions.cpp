@@ -82,6 +82,7 @@ double startOf(r1::Reduction reduction, FloatType) {
 
 int64_t startOf(r1::Reduction reduction, IntegerType element) {
   unsigned width = element.getWidth();
+  bool isUnsigned = width == 1 || element.isUnsigned();
   switch (reduction) {
   case r1::Reduction::Sum:
   case r1::Reduction::Mean:
@@ -89,9 +90,9 @@ int64_t startOf(r1::Reduction reduction, IntegerType element) {
   case r1::Reduction::Prod:
     return 1;
   case r1::Reduction::Max:
-    return width == 1 ? 0 : llvm::minIntN(width);
+    return isUnsigned ? 0 : llvm::minIntN(width);
   case r1::Reduction::Min:
-    return width == 1 ? 1 : llvm::maxIntN(width);
+    return isUnsigned ? static_cast<int64_t>(llvm::maskTrailingOnes<uint64_t>(width)) : llvm::maxIntN(width);
   }
   llvm_unreachable("unknown reduction");
 }

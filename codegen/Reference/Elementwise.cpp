@@ -24,7 +24,10 @@ double roundTo(Type element, double value) {
 
 int64_t wrapTo(Type element, int64_t value) {
   unsigned width = element.getIntOrFloatBitWidth();
-  return width == 1 ? value & 1 : llvm::SignExtend64(static_cast<uint64_t>(value), width);
+  if (width == 1 || (element.isUnsignedInteger() && width < 64)) {
+    return value & static_cast<int64_t>(llvm::maskTrailingOnes<uint64_t>(width));
+  }
+  return llvm::SignExtend64(static_cast<uint64_t>(value), width);
 }
 
 namespace {
@@ -70,9 +73,48 @@ LogicalResult divide(Operation *op, Operands operands, Results &results) {
   if (llvm::is_contained(operands[1]->integers(), 0)) {
     return op->emitOpError() << "divides an integer by zero";
   }
+  if (isWideUnsigned(op->getOperand(0).getType())) {
+    return applyBinary<int64_t, int64_t>(op, operands, results, [](int64_t lhs, int64_t rhs) {
+      return static_cast<int64_t>(static_cast<uint64_t>(lhs) / static_cast<uint64_t>(rhs));
+    });
+  }
   // The lowest integer by -1 wraps.
   return applyBinary<int64_t, int64_t>(
       op, operands, results, [](int64_t lhs, int64_t rhs) { return rhs == -1 ? multiply(lhs, rhs) : lhs / rhs; });
+}
+
+/// What is left of a division; its sign is that of the divisor with `isFloored`, otherwise that of the dividend.
+LogicalResult remainder(Operation *op, Operands operands, Results &results, bool isFloored) {
+  if (operands[0]->isFloat()) {
+    return applyBinary<double, double>(op, operands, results, [&](double x, double y) {
+      double rest = std::fmod(x, y);
+      return isFloored && rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
+    });
+  }
+  if (llvm::is_contained(operands[1]->integers(), 0)) {
+    return op->emitOpError() << "divides an integer by zero";
+  }
+  bool isWide = isWideUnsigned(op->getOperand(0).getType());
+  return applyBinary<int64_t, int64_t>(op, operands, results, [&](int64_t lhs, int64_t rhs) -> int64_t {
+    if (isWide) {
+      return static_cast<int64_t>(static_cast<uint64_t>(lhs) % static_cast<uint64_t>(rhs));
+    }
+    int64_t rest = rhs == -1 ? 0 : lhs % rhs;
+    return isFloored && rest != 0 && (rest < 0) != (rhs < 0) ? rest + rhs : rest;
+  });
+}
+
+LogicalResult shift(Operation *op, Operands operands, Results &results, bool isLeft) {
+  unsigned width = cast<RankedTensorType>(op->getOperand(0).getType()).getElementTypeBitWidth();
+  return applyBinary<int64_t, int64_t>(op, operands, results, [&](int64_t lhs, int64_t rhs) -> int64_t {
+    uint64_t value = static_cast<uint64_t>(lhs), by = static_cast<uint64_t>(rhs);
+    return by >= width ? 0 : static_cast<int64_t>(isLeft ? value << by : value >> by);
+  });
+}
+
+/// Puts the numbers of ui64 in the order that they have as int64_t.
+int64_t ordered(int64_t value, bool isWide) {
+  return isWide ? static_cast<int64_t>(static_cast<uint64_t>(value) ^ uint64_t(1) << 63) : value;
 }
 
 template <typename T> bool compare(r1::Comparison comparison, T lhs, T rhs) {
@@ -113,31 +155,44 @@ LogicalResult select(Operation *op, Operands operands, Results &results) {
   return success();
 }
 
-/// A float without its fraction, within what `width` bits hold; NaN is 0.
-int64_t toInteger(double value, unsigned width) {
-  double limit = std::ldexp(1.0, static_cast<int>(width) - 1);
+/// A float without its fraction, within what the type holds; NaN is 0.
+int64_t toInteger(double value, IntegerType type) {
+  unsigned width = type.getWidth();
   if (std::isnan(value)) {
     return 0;
   }
-  if (value >= limit) {
-    return static_cast<int64_t>((uint64_t(1) << (width - 1)) - 1);
+  if (type.isUnsigned()) {
+    if (value <= 0) {
+      return 0;
+    }
+    return static_cast<int64_t>(value >= std::ldexp(1.0, static_cast<int>(width))
+                                    ? llvm::maskTrailingOnes<uint64_t>(width)
+                                    : static_cast<uint64_t>(value));
   }
-  return value <= -limit ? -static_cast<int64_t>((uint64_t(1) << (width - 1)) - 1) - 1 : static_cast<int64_t>(value);
+  double limit = std::ldexp(1.0, static_cast<int>(width) - 1);
+  if (value >= limit) {
+    return llvm::maxIntN(width);
+  }
+  return value <= -limit ? llvm::minIntN(width) : static_cast<int64_t>(value);
 }
 
-HostTensor castTo(Type element, const HostTensor &input) {
+HostTensor castTo(Type element, Type from, const HostTensor &input) {
   ArrayRef<int64_t> shape = input.shape;
   if (isa<FloatType>(element)) {
-    return input.isFloat() ? HostTensor(shape, input.floats())
-                           : generate<double>(shape, [&](int64_t i) { return double(input.integers()[i]); });
+    bool isWide = isWideUnsigned(from);
+    return input.isFloat() ? HostTensor(shape, input.floats()) : generate<double>(shape, [&](int64_t index) {
+      int64_t value = input.integers()[index];
+      return isWide ? double(static_cast<uint64_t>(value)) : double(value);
+    });
   }
-  unsigned width = element.getIntOrFloatBitWidth();
+  auto type = cast<IntegerType>(element);
+  bool isTruth = type.getWidth() == 1;
   return generate<int64_t>(shape, [&](int64_t index) -> int64_t {
     if (!input.isFloat()) {
-      return width == 1 ? input.integers()[index] != 0 : input.integers()[index];
+      return isTruth ? input.integers()[index] != 0 : input.integers()[index];
     }
     double value = input.floats()[index];
-    return width == 1 ? value != 0 : toInteger(value, width);
+    return isTruth ? value != 0 : toInteger(value, type);
   });
 }
 
@@ -152,7 +207,7 @@ HostTensor constant(DenseElementsAttr value) {
   }
   Integers elements;
   for (const APInt &element : value.getValues<APInt>()) {
-    elements.push_back(element.getBitWidth() == 1 ? element.getZExtValue() : element.getSExtValue());
+    elements.push_back(wrapTo(value.getElementType(), element.getSExtValue()));
   }
   return HostTensor(shape, std::move(elements));
 }
@@ -177,6 +232,7 @@ Evaluation evaluateElementwise(Operation *op, Operands operands, Results &result
     return operands[0]->isFloat() ? applyBinary<double, double>(op, operands, results, onFloats)
                                   : applyBinary<int64_t, int64_t>(op, operands, results, onIntegers);
   };
+  bool isWide = !operands.empty() && isWideUnsigned(op->getOperandTypes()[0]);
   return llvm::TypeSwitch<Operation *, Evaluation>(op)
       .Case([&](r1::ConstantOp constantOp) -> Evaluation {
         auto value = dyn_cast<DenseElementsAttr>(constantOp.getValue());
@@ -187,7 +243,7 @@ Evaluation evaluateElementwise(Operation *op, Operands operands, Results &result
         return success();
       })
       .Case([&](r1::CastOp castOp) {
-        results.push_back(castTo(castOp.getTo(), *operands[0]));
+        results.push_back(castTo(castOp.getTo(), castOp.getInput().getType(), *operands[0]));
         return success();
       })
       .Case([&](r1::AbsOp) {
@@ -220,8 +276,20 @@ Evaluation evaluateElementwise(Operation *op, Operands operands, Results &result
       })
       .Case([&](r1::MulOp) { return both(multiply<double>, multiply<int64_t>); })
       .Case([&](r1::DivOp) { return divide(op, operands, results); })
-      .Case([&](r1::MaxOp) { return both(greater, [](int64_t x, int64_t y) { return std::max(x, y); }); })
-      .Case([&](r1::MinOp) { return both(lesser, [](int64_t x, int64_t y) { return std::min(x, y); }); })
+      .Case([&](r1::MaxOp) {
+        return both(greater, [&](int64_t x, int64_t y) {
+          return ordered(std::max(ordered(x, isWide), ordered(y, isWide)), isWide);
+        });
+      })
+      .Case([&](r1::MinOp) {
+        return both(lesser, [&](int64_t x, int64_t y) {
+          return ordered(std::min(ordered(x, isWide), ordered(y, isWide)), isWide);
+        });
+      })
+      .Case([&](r1::ModOp) { return remainder(op, operands, results, /*isFloored=*/true); })
+      .Case([&](r1::RemOp) { return remainder(op, operands, results, /*isFloored=*/false); })
+      .Case([&](r1::ShiftLeftOp) { return shift(op, operands, results, /*isLeft=*/true); })
+      .Case([&](r1::ShiftRightOp) { return shift(op, operands, results, /*isLeft=*/false); })
       .Case([&](r1::PowOp) {
         return applyBinary<double, double>(op, operands, results, [](double x, double y) { return std::pow(x, y); });
       })
@@ -234,8 +302,11 @@ Evaluation evaluateElementwise(Operation *op, Operands operands, Results &result
       .Case([&](r1::CompareOp compareOp) {
         r1::Comparison comparison = compareOp.getComparison();
         auto holds = [&](auto x, auto y) -> int64_t { return compare(comparison, x, y); };
+        auto integersHold = [&](int64_t x, int64_t y) -> int64_t {
+          return compare(comparison, ordered(x, isWide), ordered(y, isWide));
+        };
         return operands[0]->isFloat() ? applyBinary<double, int64_t>(op, operands, results, holds)
-                                      : applyBinary<int64_t, int64_t>(op, operands, results, holds);
+                                      : applyBinary<int64_t, int64_t>(op, operands, results, integersHold);
       })
       .Case([&](r1::SelectOp) { return select(op, operands, results); })
       .Default([](Operation *) { return std::nullopt; });

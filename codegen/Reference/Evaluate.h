@@ -20,9 +20,22 @@ Evaluation evaluateShape(mlir::Operation *op, Operands operands, Results &result
 Evaluation evaluateIndex(mlir::Operation *op, Operands operands, Results &results);
 Evaluation evaluateWeight(mlir::Operation *op, Operands operands, llvm::StringRef folder, Results &results);
 
+/// The value of an operation that takes or makes a sequence, for values of its operands; nothing, if it is another.
+std::optional<mlir::FailureOr<HostValue>> evaluateSequence(mlir::Operation *op,
+                                                           llvm::ArrayRef<const HostValue *> operands);
+
+/// Tensors one behind the other along an axis, or `isStacked` along a new one.
+mlir::FailureOr<HostTensor> joined(mlir::Operation *op, llvm::ArrayRef<std::shared_ptr<const HostTensor>> parts,
+                                   int64_t axis, bool isStacked);
+
 /// The nearest number that an element type has.
 double roundTo(mlir::Type element, double value);
 int64_t wrapTo(mlir::Type element, int64_t value);
+
+/// Whether elements are ui64, whose upper half has the sign bit of int64_t set.
+inline bool isWideUnsigned(mlir::Type tensor) {
+  return llvm::cast<mlir::RankedTensorType>(tensor).getElementType().isUnsignedInteger(64);
+}
 
 // Integers wrap: they are added as unsigned numbers, which may.
 template <typename T> T add(T lhs, T rhs) {

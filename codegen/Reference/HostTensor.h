@@ -14,7 +14,7 @@ using Floats = std::vector<double>;
 using Integers = std::vector<int64_t>; ///< Elements of i1 are 0 and 1.
 
 /// A tensor in host memory, row-major. Which numbers an element can be is the matter of its type in the IR: elements of
-/// every float type are doubles here, those of every integer type int64_t.
+/// every float type are doubles here, those of every integer type int64_t; those of ui64 are its 64 bits.
 struct HostTensor {
   HostTensor() = default;
   HostTensor(llvm::ArrayRef<int64_t> shape, Floats elements) : shape(shape), elements(std::move(elements)) {}

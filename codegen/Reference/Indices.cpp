@@ -106,6 +106,15 @@ LogicalResult scatter(r1::ScatterElementsOp op, Operands operands, Results &resu
   return success();
 }
 
+/// NaN, which alone is not itself, is greater than all.
+template <typename T> bool isGreater(T lhs, T rhs, bool isWide) {
+  if constexpr (std::is_same_v<T, int64_t>) {
+    return isWide ? static_cast<uint64_t>(lhs) > static_cast<uint64_t>(rhs) : lhs > rhs;
+  } else {
+    return rhs == rhs && (lhs != lhs || lhs > rhs);
+  }
+}
+
 template <typename T> LogicalResult topk(r1::TopkOp op, const HostTensor &input, Results &results) {
   Axis axis(input.shape, op.getAxis());
   int64_t k = op.getK();
@@ -114,8 +123,7 @@ template <typename T> LogicalResult topk(r1::TopkOp op, const HostTensor &input,
                             << ArrayRef<int64_t>(input.shape) << "], found " << k;
   }
   const auto &elements = std::get<std::vector<T>>(input.elements);
-  // NaN, which alone is not itself, is greater than all.
-  auto isGreater = [](T lhs, T rhs) { return rhs == rhs && (lhs != lhs || lhs > rhs); };
+  bool isWide = isWideUnsigned(op.getInput().getType());
   SmallVector<int64_t> shape(input.shape);
   shape[op.getAxis()] = k;
   std::vector<T> values(elementCount(shape));
@@ -127,7 +135,7 @@ template <typename T> LogicalResult topk(r1::TopkOp op, const HostTensor &input,
       // Of equal ones the lower index stands first.
       std::sort(order.begin(), order.end(), [&](int64_t lhs, int64_t rhs) {
         T first = op.getSmallest() ? at(rhs) : at(lhs), second = op.getSmallest() ? at(lhs) : at(rhs);
-        return isGreater(first, second) || (!isGreater(second, first) && lhs < rhs);
+        return isGreater(first, second, isWide) || (!isGreater(second, first, isWide) && lhs < rhs);
       });
       for (int64_t rank = 0; rank < k; ++rank) {
         int64_t place = (outer * k + rank) * axis.inner + inner;
@@ -138,6 +146,98 @@ template <typename T> LogicalResult topk(r1::TopkOp op, const HostTensor &input,
   }
   results.push_back(HostTensor(shape, std::move(values)));
   results.push_back(HostTensor(shape, std::move(indices)));
+  return success();
+}
+
+template <typename T> void sort(r1::SortOp op, const HostTensor &input, Results &results) {
+  Axis axis(input.shape, op.getAxis());
+  const auto &elements = std::get<std::vector<T>>(input.elements);
+  bool isWide = isWideUnsigned(op.getInput().getType());
+  std::vector<T> values(elements.size());
+  Integers indices(elements.size()), order(axis.size);
+  for (int64_t outer = 0; outer < axis.outer; ++outer) {
+    for (int64_t inner = 0; inner < axis.inner; ++inner) {
+      auto place = [&](int64_t index) { return (outer * axis.size + index) * axis.inner + inner; };
+      std::iota(order.begin(), order.end(), 0);
+      std::sort(order.begin(), order.end(), [&](int64_t lhs, int64_t rhs) {
+        T first = elements[place(op.getFalling() ? rhs : lhs)], second = elements[place(op.getFalling() ? lhs : rhs)];
+        return isGreater(second, first, isWide) || (!isGreater(first, second, isWide) && lhs < rhs);
+      });
+      for (int64_t rank = 0; rank < axis.size; ++rank) {
+        values[place(rank)] = elements[place(order[rank])];
+        indices[place(rank)] = order[rank];
+      }
+    }
+  }
+  results.push_back(HostTensor(input.shape, std::move(values)));
+  results.push_back(HostTensor(input.shape, std::move(indices)));
+}
+
+/// For each row of indices [..., k] the first element, of a tensor of `shape`, of the slice that it names.
+FailureOr<Integers> placesOfRows(Operation *op, ArrayRef<int64_t> shape, const HostTensor &indices, int64_t batchDims) {
+  int64_t depth = indices.shape.back(), batches = elementCount(shape.take_front(batchDims));
+  int64_t batchSize = elementCount(shape.drop_front(batchDims));
+  int64_t rows = elementCount(ArrayRef(indices.shape).drop_back());
+  Integers places(rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t offset = 0, stride = batchSize;
+    for (int64_t step = 0; step < depth; ++step) {
+      int64_t size = shape[batchDims + step], given = indices.integers()[row * depth + step];
+      int64_t index = given < 0 ? given + size : given;
+      if (index < 0 || index >= size) {
+        return op->emitOpError() << "index must be in " << -size << ".." << size - 1 << ", found " << given;
+      }
+      stride /= size;
+      offset += index * stride;
+    }
+    places[row] = row / std::max<int64_t>(rows / std::max<int64_t>(batches, 1), 1) * batchSize + offset;
+  }
+  return places;
+}
+
+LogicalResult gatherNd(r1::GatherNdOp op, const HostTensor &input, const HostTensor &indices, Results &results) {
+  int64_t batchDims = op.getBatchDims(), depth = indices.shape.back();
+  if (ArrayRef(input.shape).take_front(batchDims) != ArrayRef(indices.shape).take_front(batchDims)) {
+    return op.emitOpError() << "input and indices must agree in " << batchDims << " leading dimensions, found ["
+                            << ArrayRef<int64_t>(input.shape) << "] and [" << ArrayRef<int64_t>(indices.shape) << "]";
+  }
+  FailureOr<Integers> places = placesOfRows(op, input.shape, indices, batchDims);
+  if (failed(places)) {
+    return failure();
+  }
+  SmallVector<int64_t> shape(ArrayRef(indices.shape).drop_back());
+  ArrayRef<int64_t> slice = ArrayRef(input.shape).drop_front(batchDims + depth);
+  llvm::append_range(shape, slice);
+  int64_t size = elementCount(slice);
+  results.push_back(rearrange(input, shape, [&](int64_t place) { return (*places)[place / size] + place % size; }));
+  return success();
+}
+
+LogicalResult scatterNd(r1::ScatterNdOp op, Operands operands, Results &results) {
+  const HostTensor &indices = *operands[1], &updates = *operands[2];
+  HostTensor result = *operands[0];
+  SmallVector<int64_t> expected(ArrayRef(indices.shape).drop_back());
+  ArrayRef<int64_t> slice = ArrayRef(result.shape).drop_front(indices.shape.back());
+  llvm::append_range(expected, slice);
+  if (updates.shape != expected) {
+    return op.emitOpError() << "updates must be [" << ArrayRef<int64_t>(expected) << "], found ["
+                            << ArrayRef<int64_t>(updates.shape) << "]";
+  }
+  FailureOr<Integers> places = placesOfRows(op, result.shape, indices, 0);
+  if (failed(places)) {
+    return failure();
+  }
+  int64_t size = elementCount(slice);
+  std::visit(
+      [&](auto &elements) {
+        const auto &from = std::get<std::decay_t<decltype(elements)>>(updates.elements);
+        for (auto [index, update] : llvm::enumerate(from)) {
+          auto &element = elements[(*places)[static_cast<int64_t>(index) / size] + static_cast<int64_t>(index) % size];
+          element = meet(op.getScatter(), element, update);
+        }
+      },
+      result.elements);
+  results.push_back(std::move(result));
   return success();
 }
 
@@ -182,6 +282,16 @@ Evaluation evaluateIndex(Operation *op, Operands operands, Results &results) {
         return operands[0]->isFloat() ? topk<double>(topkOp, *operands[0], results)
                                       : topk<int64_t>(topkOp, *operands[0], results);
       })
+      .Case([&](r1::SortOp sortOp) {
+        if (operands[0]->isFloat()) {
+          sort<double>(sortOp, *operands[0], results);
+        } else {
+          sort<int64_t>(sortOp, *operands[0], results);
+        }
+        return success();
+      })
+      .Case([&](r1::GatherNdOp gatherOp) { return gatherNd(gatherOp, *operands[0], *operands[1], results); })
+      .Case([&](r1::ScatterNdOp scatterOp) { return scatterNd(scatterOp, operands, results); })
       .Case([&](r1::NonzeroOp) -> LogicalResult {
         results.push_back(nonzero(*operands[0]));
         return success();

@@ -12,6 +12,8 @@ HostValue hostValue(HostTensor tensor) { return std::make_shared<const HostTenso
 
 const HostTensor &tensorOf(const HostValue &value) { return *std::get<std::shared_ptr<const HostTensor>>(value); }
 
+const HostSequence &sequenceOf(const HostValue &value) { return *std::get<std::shared_ptr<const HostSequence>>(value); }
+
 HostValue emptyCache(r1::CacheType type) {
   auto rows = [](int64_t width) { return std::make_shared<const HostTensor>(ArrayRef<int64_t>{0, width}, Floats()); };
   HostCache cache;
@@ -26,6 +28,7 @@ namespace {
 
 using TensorPointer = std::shared_ptr<const HostTensor>;
 using CachePointer = std::shared_ptr<const HostCache>;
+using SequencePointer = std::shared_ptr<const HostSequence>;
 
 bool hasShape(const HostTensor &tensor, RankedTensorType type) {
   return llvm::equal(type.getShape(), tensor.shape, [](int64_t expected, int64_t found) {
@@ -45,6 +48,12 @@ bool fits(const HostValue &value, Type type) {
     return cache && (*cache)->keys.size() == layers && (*cache)->values.size() == (hasValues ? layers : 0) &&
            haveWidth((*cache)->keys, cacheType.getKeyWidth()) && haveWidth((*cache)->values, cacheType.getValueWidth());
   }
+  if (auto sequenceType = dyn_cast<r1::SequenceType>(type)) {
+    const auto *sequence = std::get_if<SequencePointer>(&value);
+    return sequence && llvm::all_of((*sequence)->elements, [&](const TensorPointer &element) {
+             return !sequenceType.getElement().hasRank() || fits(HostValue(element), sequenceType.getElement());
+           });
+  }
   auto tensorType = dyn_cast<RankedTensorType>(type);
   const auto *tensor = std::get_if<TensorPointer>(&value);
   return tensorType && tensor && (*tensor)->isFloat() == isa<FloatType>(tensorType.getElementType()) &&
@@ -55,8 +64,7 @@ class Interpreter {
 public:
   explicit Interpreter(const InterpretOptions &options) : options(options) {}
 
-  FailureOr<SmallVector<HostValue>> call(func::FuncOp function, ArrayRef<HostValue> inputs) {
-    Block &body = function.front();
+  FailureOr<SmallVector<HostValue>> call(Block &body, ArrayRef<HostValue> inputs) {
     for (auto [argument, input] : llvm::zip_equal(body.getArguments(), inputs)) {
       define(argument, input);
     }
@@ -64,11 +72,23 @@ public:
       if (failed(run(&op))) {
         return failure();
       }
-      for (Value operand : op.getOperands()) {
-        release(operand);
+      // Values from around a region are the matter of the operation that has it.
+      op.walk([&](Operation *inner) {
+        for (Value operand : inner->getOperands()) {
+          if (operand.getParentBlock() == &body) {
+            release(operand);
+          }
+        }
+      });
+    }
+    ValueRange yielded = body.getTerminator()->getOperands();
+    SmallVector<HostValue> results = llvm::map_to_vector(yielded, [&](Value value) { return values.at(value); });
+    for (Value value : yielded) {
+      if (value.getParentBlock() == &body) {
+        release(value);
       }
     }
-    return llvm::map_to_vector(body.getTerminator()->getOperands(), [&](Value value) { return values.at(value); });
+    return results;
   }
 
 private:
@@ -76,6 +96,18 @@ private:
     if (auto append = dyn_cast<r1::CacheAppendOp>(op)) {
       define(append.getNewCache(), appended(append));
       return success();
+    }
+    if (auto ifOp = dyn_cast<r1::IfOp>(op)) {
+      bool holds = tensorOf(values.at(ifOp.getCondition())).integers()[0] != 0;
+      FailureOr<SmallVector<HostValue>> results =
+          call((holds ? ifOp.getThenRegion() : ifOp.getElseRegion()).front(), {});
+      return failed(results) ? failure() : defineAll(op, *results);
+    }
+    if (auto loop = dyn_cast<r1::LoopOp>(op)) {
+      return run(loop);
+    }
+    if (std::optional<FailureOr<HostValue>> result = evaluateSequence(op)) {
+      return failed(*result) ? failure() : defineAll(op, **result);
     }
     Results results;
     if (auto read = dyn_cast<r1::CacheReadOp>(op)) {
@@ -92,6 +124,69 @@ private:
       define(value, hostValue(std::move(result)));
     }
     return success();
+  }
+
+  LogicalResult run(r1::LoopOp op) {
+    Block &body = op.getBody().front();
+    int64_t limit = tensorOf(values.at(op.getLimit())).integers()[0];
+    bool goesOn = tensorOf(values.at(op.getCondition())).integers()[0] != 0;
+    SmallVector<HostValue> carried =
+        llvm::map_to_vector(op.getInitial(), [&](Value value) { return values.at(value); });
+    size_t count = carried.size();
+    std::vector<std::vector<TensorPointer>> stacked(op.getNumResults() - count);
+    for (int64_t iteration = 0; goesOn && iteration < limit; ++iteration) {
+      SmallVector<HostValue> inputs{hostValue(HostTensor({}, Integers{iteration}))};
+      llvm::append_range(inputs, carried);
+      FailureOr<SmallVector<HostValue>> yielded = call(body, inputs);
+      if (failed(yielded)) {
+        return failure();
+      }
+      goesOn = tensorOf((*yielded)[0]).integers()[0] != 0;
+      carried.assign(yielded->begin() + 1, yielded->begin() + 1 + count);
+      for (auto [parts, part] : llvm::zip_equal(stacked, ArrayRef(*yielded).drop_front(1 + count))) {
+        parts.push_back(std::get<TensorPointer>(part));
+      }
+    }
+    for (auto [parts, result] : llvm::zip_equal(stacked, op.getResults().drop_front(count))) {
+      FailureOr<HostTensor> stack = stackOf(op, parts, cast<RankedTensorType>(result.getType()));
+      if (failed(stack)) {
+        return failure();
+      }
+      carried.push_back(hostValue(std::move(*stack)));
+    }
+    return defineAll(op, carried);
+  }
+
+  static FailureOr<HostTensor> stackOf(Operation *op, ArrayRef<TensorPointer> parts, RankedTensorType type) {
+    if (!parts.empty()) {
+      return joined(op, parts, 0, /*isStacked=*/true);
+    }
+    SmallVector<int64_t> shape = llvm::map_to_vector(
+        type.getShape(), [](int64_t size) { return ShapedType::isDynamic(size) ? int64_t(0) : size; });
+    shape[0] = 0;
+    return isa<FloatType>(type.getElementType()) ? HostTensor(shape, Floats()) : HostTensor(shape, Integers());
+  }
+
+  LogicalResult defineAll(Operation *op, ArrayRef<HostValue> results) {
+    for (auto [value, result] : llvm::zip_equal(op->getResults(), results)) {
+      if (!fits(result, value.getType())) {
+        return op->emitOpError() << "must return " << value.getType() << ", came to another";
+      }
+      define(value, result);
+    }
+    return success();
+  }
+
+  std::optional<FailureOr<HostValue>> evaluateSequence(Operation *op) {
+    SmallVector<const HostValue *> operands;
+    if (llvm::none_of(op->getOperandTypes(), llvm::IsaPred<r1::SequenceType>) &&
+        llvm::none_of(op->getResultTypes(), llvm::IsaPred<r1::SequenceType>)) {
+      return {};
+    }
+    for (Value operand : op->getOperands()) {
+      operands.push_back(&values.at(operand));
+    }
+    return elah::evaluateSequence(op, operands);
   }
 
   LogicalResult evaluate(Operation *op, Results &results) {
@@ -181,7 +276,7 @@ FailureOr<SmallVector<HostValue>> interpret(ModuleOp module, StringRef function,
       return diagnostic << "another cache";
     }
   }
-  return Interpreter(options).call(callee, inputs);
+  return Interpreter(options).call(callee.front(), inputs);
 }
 
 } // namespace elah

@@ -15,11 +15,18 @@ struct HostCache {
   std::vector<std::shared_ptr<const HostTensor>> keys, values; ///< A latent cache has no values.
 };
 
+/// A sequence in host memory.
+struct HostSequence {
+  std::vector<std::shared_ptr<const HostTensor>> elements;
+};
+
 /// What a value of a function is at run time.
-using HostValue = std::variant<std::shared_ptr<const HostTensor>, std::shared_ptr<const HostCache>>;
+using HostValue = std::variant<std::shared_ptr<const HostTensor>, std::shared_ptr<const HostCache>,
+                               std::shared_ptr<const HostSequence>>;
 
 HostValue hostValue(HostTensor tensor);
 const HostTensor &tensorOf(const HostValue &value);
+const HostSequence &sequenceOf(const HostValue &value);
 /// A cache without rows.
 HostValue emptyCache(r1::CacheType type);
 

@@ -163,6 +163,10 @@ Evaluation evaluateShape(Operation *op, Operands operands, Results &results) {
   };
   return llvm::TypeSwitch<Operation *, Evaluation>(op)
       .Case([&](r1::DimOp dimOp) { return give(HostTensor({}, Integers{operands[0]->shape[dimOp.getAxis()]})); })
+      .Case([&](r1::ShapeOp) {
+        ArrayRef<int64_t> shape = operands[0]->shape;
+        return give(HostTensor({static_cast<int64_t>(shape.size())}, Integers(shape.begin(), shape.end())));
+      })
       .Case([&](r1::RangeOp) { return range(op, operands, results); })
       .Case([&](r1::ReshapeOp reshapeOp) { return reshape(reshapeOp, operands, results); })
       .Case([&](r1::BroadcastToOp broadcastOp) { return broadcastTo(broadcastOp, operands, results); })

@@ -23,8 +23,24 @@ Floats makeTable(FloatType type) {
   return table;
 }
 
+/// How many bits an element takes in a file: a truth value takes a byte.
+unsigned storedBits(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
+
+/// The bits of element `index`, little-endian.
+uint64_t bitsAt(const char *bytes, int64_t index, unsigned width) {
+  if (width == 4) {
+    return static_cast<uint8_t>(bytes[index / 2]) >> (index % 2 * 4) & 15;
+  }
+  uint64_t bits = 0;
+  for (unsigned byte = 0; byte < width / 8; ++byte) {
+    bits |= uint64_t(static_cast<uint8_t>(bytes[index * (width / 8) + byte])) << (8 * byte);
+  }
+  return bits;
+}
+
 /// Appends the elements of one tensor on disk.
-LogicalResult readElements(Operation *op, StringRef folder, r1::WeightAttr weight, Floats &elements) {
+template <typename T>
+LogicalResult readElements(Operation *op, StringRef folder, r1::WeightAttr weight, std::vector<T> &elements) {
   SmallString<256> path(folder);
   llvm::sys::path::append(path, weight.getFile().getValue());
   // A slice of a file that ends too early would be filled with zeros.
@@ -40,24 +56,38 @@ LogicalResult readElements(Operation *op, StringRef folder, r1::WeightAttr weigh
     return op->emitOpError() << "cannot read '" << path << "': " << buffer.getError().message();
   }
   const char *bytes = (*buffer)->getBufferStart();
-  auto type = cast<FloatType>(weight.getType().getElementType());
+  Type type = weight.getType().getElementType();
   int64_t count = weight.getType().getNumElements();
-  if (type.isF32()) {
+  unsigned width = storedBits(type);
+  if constexpr (std::is_same_v<T, int64_t>) {
     for (int64_t index = 0; index < count; ++index) {
-      elements.push_back(llvm::bit_cast<float>(llvm::support::endian::read32le(bytes + 4 * index)));
+      elements.push_back(wrapTo(type, static_cast<int64_t>(bitsAt(bytes, index, width))));
+    }
+    return success();
+  } else {
+    const Floats table = width <= 16 ? makeTable(cast<FloatType>(type)) : Floats();
+    for (int64_t index = 0; index < count; ++index) {
+      uint64_t bits = bitsAt(bytes, index, width);
+      elements.push_back(width <= 16   ? table[bits]
+                         : width == 32 ? llvm::bit_cast<float>(static_cast<uint32_t>(bits))
+                                       : llvm::bit_cast<double>(bits));
     }
     return success();
   }
-  const Floats table = makeTable(type);
-  for (int64_t index = 0; index < count; ++index) {
-    elements.push_back(table[type.getWidth() == 8 ? static_cast<uint8_t>(bytes[index])
-                                                  : llvm::support::endian::read16le(bytes + 2 * index)]);
-  }
-  return success();
 }
 
 LogicalResult readWeight(r1::WeightOp op, StringRef folder, Results &results) {
   auto type = cast<RankedTensorType>(op.getType());
+  if (!isa<FloatType>(type.getElementType())) {
+    Integers integers;
+    for (Attribute part : op.getParts()) {
+      if (failed(readElements(op, folder, cast<r1::WeightAttr>(part), integers))) {
+        return failure();
+      }
+    }
+    results.push_back(HostTensor(type.getShape(), std::move(integers)));
+    return success();
+  }
   Floats elements, scaleElements;
   SmallVector<int64_t> scaleShape;
   elements.reserve(type.getNumElements());

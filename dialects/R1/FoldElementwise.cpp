@@ -21,7 +21,8 @@ bool isAll(Attribute constant, int64_t value) {
   if (isa<FloatType>(elements.getElementType())) {
     return elements.getSplatValue<APFloat>().convertToDouble() == static_cast<double>(value);
   }
-  return elements.getSplatValue<APInt>().getSExtValue() == value;
+  return elements.getSplatValue<APInt>() ==
+         APInt(elements.getElementType().getIntOrFloatBitWidth(), value, /*isSigned=*/true, /*implicitTrunc=*/true);
 }
 
 bool isTrue(Attribute constant) {
@@ -96,6 +97,15 @@ OpFoldResult DimOp::fold(FoldAdaptor) {
   return DenseIntElementsAttr::get(cast<ShapedType>(getType()), size);
 }
 
+OpFoldResult ShapeOp::fold(FoldAdaptor) {
+  auto input = cast<RankedTensorType>(getInput().getType());
+  auto type = RankedTensorType::get({input.getRank()}, IntegerType::get(getContext(), 64));
+  if (!input.hasStaticShape() || getType() != type) {
+    return {};
+  }
+  return DenseIntElementsAttr::get(type, input.getShape());
+}
+
 OpFoldResult RangeOp::fold(FoldAdaptor adaptor) {
   auto type = cast<RankedTensorType>(getType());
   auto start = dyn_cast_or_null<DenseIntElementsAttr>(adaptor.getStart());
@@ -130,6 +140,10 @@ OpFoldResult NotOp::fold(FoldAdaptor adaptor) {
 OpFoldResult CastOp::fold(FoldAdaptor adaptor) {
   if (getInput().getType() == getType()) {
     return getInput();
+  }
+  Type from = cast<RankedTensorType>(getInput().getType()).getElementType();
+  if (from.isUnsignedInteger()) {
+    return {};
   }
   unsigned width = getTo().isSignlessInteger() ? getTo().getIntOrFloatBitWidth() : 0;
   return foldIntegers(adaptor.getInput(), getType(), [&](Pair values) {
@@ -179,6 +193,33 @@ OpFoldResult DivOp::fold(FoldAdaptor adaptor) {
     }
     return values[0].sdiv(values[1]);
   });
+}
+
+OpFoldResult ModOp::fold(FoldAdaptor adaptor) {
+  return foldIntegers(adaptor.getOperands(), getType(), [](Pair values) -> std::optional<APInt> {
+    if (values[1].isZero()) {
+      return {};
+    }
+    APInt rest = values[0].srem(values[1]);
+    return rest.isZero() || rest.isNegative() == values[1].isNegative() ? rest : rest + values[1];
+  });
+}
+
+OpFoldResult RemOp::fold(FoldAdaptor adaptor) {
+  return foldIntegers(adaptor.getOperands(), getType(), [](Pair values) -> std::optional<APInt> {
+    if (values[1].isZero()) {
+      return {};
+    }
+    return values[0].srem(values[1]);
+  });
+}
+
+OpFoldResult ShiftLeftOp::fold(FoldAdaptor adaptor) {
+  return isAll(adaptor.getRhs(), 0) && getLhs().getType() == getType() ? getLhs() : Value();
+}
+
+OpFoldResult ShiftRightOp::fold(FoldAdaptor adaptor) {
+  return isAll(adaptor.getRhs(), 0) && getLhs().getType() == getType() ? getLhs() : Value();
 }
 
 OpFoldResult PowOp::fold(FoldAdaptor adaptor) {

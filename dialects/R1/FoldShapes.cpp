@@ -151,6 +151,24 @@ OpFoldResult ConcatOp::fold(FoldAdaptor adaptor) {
 }
 
 OpFoldResult GatherOp::fold(FoldAdaptor adaptor) {
+  // One size of a shape that is not known in whole.
+  if (auto shape = getInput().getDefiningOp<ShapeOp>(); shape && typeOf(getResult()).hasStaticShape()) {
+    ArrayRef<int64_t> sizes = typeOf(shape.getInput()).getShape();
+    if (DenseIntElementsAttr indices = smallIntegers(adaptor.getIndices())) {
+      SmallVector<int64_t> values;
+      for (const APInt &number : indices) {
+        int64_t index = number.getSExtValue(), rank = static_cast<int64_t>(sizes.size());
+        index = index < 0 ? index + rank : index;
+        if (index < 0 || index >= rank || ShapedType::isDynamic(sizes[index])) {
+          return {};
+        }
+        values.push_back(sizes[index]);
+      }
+      if (typeOf(getResult()).getNumElements() == static_cast<int64_t>(values.size())) {
+        return DenseIntElementsAttr::get(typeOf(getResult()), values);
+      }
+    }
+  }
   DenseIntElementsAttr constant = smallIntegers(adaptor.getInput()), indices = smallIntegers(adaptor.getIndices());
   RankedTensorType type = typeOf(getResult());
   if (!constant || !indices || typeOf(getInput()).getRank() != 1 || !type.hasStaticShape() ||

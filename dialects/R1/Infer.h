@@ -12,6 +12,13 @@ namespace elah::r1 {
 llvm::LogicalResult inferBroadcast(std::optional<mlir::Location> location, llvm::StringRef name,
                                    mlir::ValueRange operands, llvm::SmallVectorImpl<mlir::Type> &types);
 
+/// Whether tensors of r1 can be made of it.
+bool isElementType(mlir::Type type);
+
+/// What is known without running the program of the elements of an integer tensor of at most one dimension, such as a
+/// computed shape; kDynamic for an element that is not. Nothing, if not even their number is.
+std::optional<llvm::SmallVector<int64_t>> knownElements(mlir::Value value);
+
 /// Whether types of values may be the same when the program runs.
 bool mayBeSame(mlir::TypeRange lhs, mlir::TypeRange rhs);
 

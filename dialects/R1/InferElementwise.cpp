@@ -39,6 +39,16 @@ bool elah::r1::mayBeSame(TypeRange lhs, TypeRange rhs) {
          });
 }
 
+bool elah::r1::isElementType(Type type) {
+  if (auto integer = dyn_cast<IntegerType>(type)) {
+    unsigned width = integer.getWidth();
+    bool isByteWise = width == 4 || width == 8 || width == 16 || width == 32 || width == 64;
+    return integer.isUnsigned() ? isByteWise : integer.isSignless() && (isByteWise || width == 1);
+  }
+  return isa<Float64Type, Float32Type, Float16Type, BFloat16Type, Float8E4M3FNType, Float8E5M2Type, Float8E4M3FNUZType,
+             Float8E5M2FNUZType>(type);
+}
+
 LogicalResult elah::r1::verifyByInference(Operation *op) {
   auto inference = cast<InferTypeOpInterface>(op);
   SmallVector<Type> types;
@@ -88,6 +98,12 @@ LogicalResult DimOp::inferReturnTypes(MLIRContext *context, std::optional<Locati
   return success();
 }
 
+LogicalResult ShapeOp::inferReturnTypes(MLIRContext *context, std::optional<Location>, Adaptor adaptor,
+                                        SmallVectorImpl<Type> &types) {
+  types.push_back(RankedTensorType::get({typeOf(adaptor.getInput()).getRank()}, IntegerType::get(context, 64)));
+  return success();
+}
+
 LogicalResult RangeOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
                                         SmallVectorImpl<Type> &types) {
   RankedTensorType type = typeOf(adaptor.getStart());
@@ -116,11 +132,8 @@ LogicalResult RangeOp::inferReturnTypes(MLIRContext *, std::optional<Location> l
 LogicalResult CastOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
                                        SmallVectorImpl<Type> &types) {
   Type to = adaptor.getTo();
-  bool isElement = isa<Float64Type, Float32Type, Float16Type, BFloat16Type, Float8E4M3FNType>(to) ||
-                   to.isSignlessInteger(1) || to.isSignlessInteger(8) || to.isSignlessInteger(32) ||
-                   to.isSignlessInteger(64);
-  if (!isElement) { // cast_c1
-    return reject<CastOp>(location, "casts to f64, f32, f16, bf16, f8E4M3FN, i1, i8, i32 or i64, found ", to);
+  if (!isElementType(to)) { // cast_c1
+    return reject<CastOp>(location, "casts to what tensors are made of, found ", to);
   }
   types.push_back(RankedTensorType::get(typeOf(adaptor.getInput()).getShape(), to));
   return success();

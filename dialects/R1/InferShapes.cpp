@@ -26,7 +26,7 @@ template <typename Op> LogicalResult expectAxis(std::optional<Location> location
   return reject<Op>(location, "axis must be a dimension of ", type, ", found ", axis);
 }
 
-/// Checks that a shape is given once, and takes its rank from the computed one: all of its sizes are unknown then.
+/// Checks that a shape is given once, and takes its rank, and what is known of its sizes, from the computed one.
 template <typename Op>
 LogicalResult expectOneShape(std::optional<Location> location, typename Op::Adaptor adaptor,
                              SmallVectorImpl<int64_t> &sizes) {
@@ -43,6 +43,10 @@ LogicalResult expectOneShape(std::optional<Location> location, typename Op::Adap
     return reject<Op>(location, "must know how many sizes the shape has, found ", typeOf(shape));
   }
   sizes.assign(rank, dynamic);
+  if (std::optional<SmallVector<int64_t>> known = knownElements(shape); known && known->size() == sizes.size()) {
+    // -1 stands for what is left, or the input's own size: not for a size that is known here.
+    llvm::transform(*known, sizes.begin(), [](int64_t size) { return size < 0 ? dynamic : size; });
+  }
   return success();
 }
 
@@ -266,6 +270,61 @@ LogicalResult TopkOp::inferReturnTypes(MLIRContext *context, std::optional<Locat
   shape[axis] = k;
   types.push_back(input.clone(shape));
   types.push_back(RankedTensorType::get(shape, IntegerType::get(context, 64)));
+  return success();
+}
+
+LogicalResult SortOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
+  RankedTensorType input = typeOf(adaptor.getInput());
+  if (failed(expectAxis<SortOp>(location, adaptor.getAxis(), input))) { // sort_c1
+    return failure();
+  }
+  types.push_back(input);
+  types.push_back(input.clone(IntegerType::get(context, 64)));
+  return success();
+}
+
+LogicalResult GatherNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                           SmallVectorImpl<Type> &types) {
+  RankedTensorType input = typeOf(adaptor.getInput()), indices = typeOf(adaptor.getIndices());
+  int64_t batch = adaptor.getBatchDims();
+  if (batch < 0 || batch >= indices.getRank() || batch > input.getRank() ||
+      !llvm::all_of_zip(input.getShape().take_front(batch), indices.getShape().take_front(batch),
+                        agrees)) { // gather_nd_c1
+    return reject<GatherNdOp>(location, "batch_dims must be leading dimensions that ", input, " and ", indices,
+                              " share, found ", batch);
+  }
+  int64_t depth = indices.getShape().back();
+  if (ShapedType::isDynamic(depth) || depth > input.getRank() - batch) { // gather_nd_c2
+    return reject<GatherNdOp>(location, "rows of indices must name at most ", input.getRank() - batch,
+                              " dimensions of ", input, ", found ", indices);
+  }
+  SmallVector<int64_t> shape(indices.getShape().drop_back());
+  llvm::append_range(shape, input.getShape().drop_front(batch + depth));
+  types.push_back(input.clone(shape));
+  return success();
+}
+
+LogicalResult ScatterNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  RankedTensorType input = typeOf(adaptor.getInput()), indices = typeOf(adaptor.getIndices()),
+                   updates = typeOf(adaptor.getUpdates());
+  int64_t depth = indices.getRank() == 0 ? dynamic : indices.getShape().back();
+  if (ShapedType::isDynamic(depth) || depth > input.getRank()) { // scatter_nd_c1
+    return reject<ScatterNdOp>(location, "rows of indices must name at most ", input.getRank(), " dimensions of ",
+                               input, ", found ", indices);
+  }
+  SmallVector<int64_t> shape(indices.getShape().drop_back());
+  llvm::append_range(shape, input.getShape().drop_front(depth));
+  RankedTensorType expected = input.clone(shape);
+  if (updates.getElementType() != input.getElementType() || !mayBeSame(expected, updates)) { // scatter_nd_c2
+    return reject<ScatterNdOp>(location, "updates must be ", expected, ", found ", updates);
+  }
+  if (input.getElementType().isInteger(1) && adaptor.getScatter() != Scatter::Replace) { // scatter_nd_c3
+    return reject<ScatterNdOp>(location, "elements of i1 are replaced only, found ",
+                               stringifyScatter(adaptor.getScatter()));
+  }
+  types.push_back(input);
   return success();
 }
 

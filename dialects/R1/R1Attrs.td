@@ -11,7 +11,7 @@ def R1_WeightAttr : R1_Attr<"Weight", "weight"> {
     `size` bytes from byte `offset` of `file` (a name relative to the model's folder) hold the elements of `type`,
     row-major and little-endian. `scales` names the f32 block scales of an FP8 tensor: element (i, j) is worth
     `value * scales[i / rows][j / columns]`, where `#r1.blocks<rows, columns>` is the encoding of `type`
-    (r1-facts: DeepSeek-V3, README_WEIGHTS).
+    (r1-facts: DeepSeek-V3, README_WEIGHTS). Elements of 4 bits lie two in a byte, the lower half first.
   }];
   let parameters = (ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset, "uint64_t":$size,
                     "::mlir::RankedTensorType":$type, OptionalParameter<"WeightAttr">:$scales);
@@ -107,6 +107,19 @@ def R1_CacheType : R1_Type<"Cache", "cache"> {
   let assemblyFormat = [{
     `<` $kind `,` `layers` `=` $layers `,` `key_width` `=` $keyWidth `,` `value_width` `=` $valueWidth `>`
   }];
+}
+
+def R1_SequenceType : R1_Type<"Sequence", "sequence"> {
+  let summary = "A list of tensors of one element type and rank, as long as the program makes it.";
+  let description = [{
+    Sizes that differ from element to element are dynamic in `element`. An unranked element type is that of a sequence
+    of which nothing is known yet, such as an empty one.
+
+    (C1) the element is a tensor.
+  }];
+  let genVerifyDecl = 1;
+  let parameters = (ins "::mlir::TensorType":$element);
+  let assemblyFormat = "`<` $element `>`";
 }
 
 //===--- Primitives' choices ------------------------------------------------------------------------------------===//

@@ -28,6 +28,14 @@ def R1_DimOp : R1_Primitive<"dim"> {
   let hasFolder = 1;
 }
 
+def R1_ShapeOp : R1_Primitive<"shape"> {
+  let summary = "The sizes of all dimensions: i64 [rank].";
+  let arguments = (ins R1_Tensor:$input);
+  let results = (outs R1_Shape:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
 def R1_RangeOp : R1_Primitive<"range"> {
   let summary = "start, start + step, start + 2 * step, ... as long as it is before limit: a 1-D tensor.";
   let description = [{
@@ -106,9 +114,14 @@ def R1_AndOp : R1_Binary<"and", "whether both are true.", R1_Truth, [Commutative
 def R1_DivOp : R1_Binary<"div", "lhs / rhs; integers without the fraction.", R1_Number>;
 def R1_MaxOp : R1_Binary<"max", "the greater one, NaN if one is.", R1_Number, [Commutative]>;
 def R1_MinOp : R1_Binary<"min", "the lesser one, NaN if one is.", R1_Number, [Commutative]>;
+def R1_ModOp : R1_Binary<"mod", "what is left of lhs after floor(lhs / rhs) times rhs: its sign is that of rhs.", R1_Number>;
 def R1_MulOp : R1_Binary<"mul", "lhs * rhs.", R1_Number, [Commutative]>;
 def R1_OrOp : R1_Binary<"or", "whether one is true.", R1_Truth, [Commutative]>;
 def R1_PowOp : R1_Binary<"pow", "lhs to the power of rhs.", R1_Float>;
+def R1_RemOp : R1_Binary<"rem", "what is left of lhs after trunc(lhs / rhs) times rhs: its sign is that of lhs.", R1_Number>;
+def R1_ShiftLeftOp : R1_Binary<"shift_left", "lhs * 2^rhs without what does not fit; 0 where rhs is the width or more.",
+                               R1_Unsigned>;
+def R1_ShiftRightOp : R1_Binary<"shift_right", "lhs / 2^rhs; 0 where rhs is the width or more.", R1_Unsigned>;
 def R1_SubOp : R1_Binary<"sub", "lhs - rhs.", R1_Number>;
 
 def R1_CompareOp : R1_Primitive<"compare"> {
@@ -332,6 +345,55 @@ def R1_TopkOp : R1_Primitive<"topk"> {
   let results = (outs R1_Number:$values, R1_IndexTensor:$indices);
   let assemblyFormat = [{
     $k `of` $input `axis` $axis (`smallest` $smallest^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def R1_SortOp : R1_Primitive<"sort"> {
+  let summary = "The elements along `axis` in rising order, and where they stood.";
+  let description = [{
+    With `falling` in falling order. Of equal ones the lower index stands first, and NaN is greater than all. Where the k of
+    a top-k is computed, it is this and the first k.
+
+    (C1) axis is a dimension of the input.
+  }];
+  let arguments = (ins R1_Number:$input, I64Attr:$axis, UnitAttr:$falling);
+  let results = (outs R1_Number:$values, R1_IndexTensor:$indices);
+  let assemblyFormat = [{
+    $input `axis` $axis (`falling` $falling^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def R1_GatherNdOp : R1_Primitive<"gather_nd"> {
+  let summary = "The elements, or slices, that rows of indices name: [..., k] indices reach k dimensions deep.";
+  let description = [{
+    result[b..., i..., s...] = input[b..., indices[b..., i..., 0], ..., indices[b..., i..., k - 1], s...] for
+    `batch_dims` leading dimensions b. A negative index counts from the end.
+
+    (C1) batch_dims is not negative and less than the rank of the indices, and the leading dimensions agree.
+    (C2) the last dimension of the indices is static, and at most the dimensions of the input behind batch_dims.
+  }];
+  let arguments = (ins R1_Tensor:$input, R1_IndexTensor:$indices, DefaultValuedAttr<I64Attr, "0">:$batch_dims);
+  let results = (outs R1_Tensor:$result);
+  let assemblyFormat = [{
+    $input `,` $indices (`batch_dims` $batch_dims^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def R1_ScatterNdOp : R1_Primitive<"scatter_nd"> {
+  let summary = "The input with each update, an element or a slice, put where its row of indices says.";
+  let description = [{
+    An update meets the element as `scatter` says. Updates are applied in row-major order. A negative index counts from
+    the end.
+
+    (C1) the last dimension of the indices is static, and at most the dimensions of the input.
+    (C2) updates have the leading dimensions of the indices, then those of the input that indices do not reach, and the
+    element type of the input.
+    (C3) elements of i1 are replaced only.
+  }];
+  let arguments = (ins R1_ScatterAttr:$scatter, R1_Tensor:$input, R1_IndexTensor:$indices, R1_Tensor:$updates);
+  let results = (outs R1_Tensor:$result);
+  let assemblyFormat = [{
+    $scatter $input `,` $indices `,` $updates attr-dict `:` functional-type(operands, results)
   }];
 }
 

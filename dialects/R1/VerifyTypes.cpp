@@ -43,10 +43,16 @@ SmallVector<int64_t> scaleShape(RankedTensorType type, BlocksAttr blocks) {
   return shape;
 }
 
+/// How many bytes the elements of a tensor lie in: a truth value takes one, two of 4 bits share one.
+uint64_t byteCount(RankedTensorType type) {
+  uint64_t bits = std::max<uint64_t>(type.getElementTypeBitWidth(), type.getElementType().isInteger(1) ? 8 : 4);
+  return llvm::divideCeil(static_cast<uint64_t>(type.getNumElements()) * bits, 8);
+}
+
 LogicalResult verifyPart(WeightOp op, WeightAttr part) {
   RankedTensorType type = part.getType();
   if (!type.hasStaticShape() || !type.getElementType().isIntOrFloat() ||
-      part.getSize() != static_cast<uint64_t>(type.getNumElements()) * type.getElementTypeBitWidth() / 8) { // weight_c3
+      part.getSize() != byteCount(type)) { // weight_c3
     return op.emitOpError() << "part " << part.getName() << " must have the bytes of " << type << ", found "
                             << part.getSize();
   }
@@ -96,6 +102,9 @@ LogicalResult WeightOp::verify() {
   auto expected = RankedTensorType::get(shape, first.getElementType(), first.getEncoding());
   if (getResult().getType() != expected) {
     return emitOpError() << "must return " << expected << ", found " << getResult().getType();
+  }
+  if (getValueAttr() && getValueAttr().getType() != expected) { // weight_c5
+    return emitOpError() << "value must be " << expected << ", found " << getValueAttr().getType();
   }
   return success();
 }

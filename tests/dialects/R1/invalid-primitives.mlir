@@ -27,8 +27,8 @@ func.func @range_c2(%a: tensor<i64>) {
 // -----
 
 func.func @cast_c1(%x: tensor<4xf32>) {
-  // expected-error@+1 {{casts to f64, f32, f16, bf16, f8E4M3FN, i1, i8, i32 or i64, found 'i16'}}
-  %0 = r1.cast %x to i16 : (tensor<4xf32>) -> tensor<4xi32>
+  // expected-error@+1 {{casts to what tensors are made of, found 'i24'}}
+  %0 = r1.cast %x to i24 : (tensor<4xf32>) -> tensor<4xi32>
   return
 }
 
@@ -613,5 +613,53 @@ func.func @broadcast_to_c1(%x: tensor<2x4xf32>, %s: tensor<1xi64>) {
 func.func @broadcast_to_c1(%x: tensor<2x4xf32>) {
   // expected-error@+1 {{needs either sizes or a shape, found none}}
   %0 = "r1.broadcast_to"(%x) : (tensor<2x4xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @sort_c1(%x: tensor<4xf32>) {
+  // expected-error@+1 {{axis must be a dimension of 'tensor<4xf32>', found 1}}
+  %0:2 = r1.sort %x axis 1 : (tensor<4xf32>) -> (tensor<4xf32>, tensor<4xi64>)
+  return
+}
+
+// -----
+
+func.func @gather_nd_c1(%x: tensor<4x5xf32>, %i: tensor<3x1xi64>) {
+  // expected-error@+1 {{batch_dims must be leading dimensions that 'tensor<4x5xf32>' and 'tensor<3x1xi64>' share, found 1}}
+  %0 = r1.gather_nd %x, %i batch_dims 1 : (tensor<4x5xf32>, tensor<3x1xi64>) -> tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @gather_nd_c2(%x: tensor<4x5xf32>, %i: tensor<3x?xi64>) {
+  // expected-error@+1 {{rows of indices must name at most 2 dimensions of 'tensor<4x5xf32>', found 'tensor<3x?xi64>'}}
+  %0 = r1.gather_nd %x, %i : (tensor<4x5xf32>, tensor<3x?xi64>) -> tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_nd_c1(%x: tensor<4x5xf32>, %i: tensor<3x3xi64>, %u: tensor<3xf32>) {
+  // expected-error@+1 {{rows of indices must name at most 2 dimensions of 'tensor<4x5xf32>', found 'tensor<3x3xi64>'}}
+  %0 = r1.scatter_nd replace %x, %i, %u : (tensor<4x5xf32>, tensor<3x3xi64>, tensor<3xf32>) -> tensor<4x5xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_nd_c2(%x: tensor<4x5xf32>, %i: tensor<3x1xi64>, %u: tensor<3x4xf32>) {
+  // expected-error@+1 {{updates must be 'tensor<3x5xf32>', found 'tensor<3x4xf32>'}}
+  %0 = r1.scatter_nd replace %x, %i, %u : (tensor<4x5xf32>, tensor<3x1xi64>, tensor<3x4xf32>) -> tensor<4x5xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_nd_c3(%x: tensor<4xi1>, %i: tensor<3x1xi64>, %u: tensor<3xi1>) {
+  // expected-error@+1 {{elements of i1 are replaced only, found add}}
+  %0 = r1.scatter_nd add %x, %i, %u : (tensor<4xi1>, tensor<3x1xi64>, tensor<3xi1>) -> tensor<4xi1>
   return
 }

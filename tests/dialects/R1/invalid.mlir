@@ -569,3 +569,11 @@ func.func @next_token_block_c1(%h: tensor<?x6xf32>, %e: tensor<?x4xf32>, %p: ten
       : (tensor<?x6xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<6xf32>, tensor<6xf32>, tensor<6x12xbf16>) -> tensor<?x6xf32>
   return
 }
+
+// -----
+
+func.func @weight_c5() {
+  // expected-error@+1 {{value must be 'tensor<2xf32>', found 'tensor<3xf32>'}}
+  %0 = r1.weight [#r1.weight<"w" in "m.onnx" at 0 size 8 : tensor<2xf32>>] value dense<1.0> : tensor<3xf32> : tensor<2xf32>
+  return
+}

@@ -104,6 +104,23 @@ func.func @indices(%x: tensor<?x6xf32>, %i: tensor<2x3xi32>) -> tensor<2x?xi64> 
   return %4 : tensor<2x?xi64>
 }
 
+// CHECK-LABEL: func.func @deep_indices
+func.func @deep_indices(%x: tensor<?x6xui8>, %i: tensor<4x2xi64>) -> (tensor<4xui8>, tensor<?x6xui8>, tensor<2xi64>) {
+  // CHECK: r1.gather_nd %{{.*}}, %{{.*}} : (tensor<?x6xui8>, tensor<4x2xi64>) -> tensor<4xui8>
+  %0 = r1.gather_nd %x, %i : (tensor<?x6xui8>, tensor<4x2xi64>) -> tensor<4xui8>
+  // CHECK: r1.scatter_nd add %{{.*}}, %{{.*}}, %{{.*}} : (tensor<?x6xui8>, tensor<4x2xi64>, tensor<4xui8>) -> tensor<?x6xui8>
+  %1 = r1.scatter_nd add %x, %i, %0 : (tensor<?x6xui8>, tensor<4x2xi64>, tensor<4xui8>) -> tensor<?x6xui8>
+  // CHECK: r1.shape %{{.*}} : (tensor<?x6xui8>) -> tensor<2xi64>
+  %2 = r1.shape %1 : (tensor<?x6xui8>) -> tensor<2xi64>
+  // CHECK: r1.sort %{{.*}} axis 0 falling : (tensor<2xi64>) -> (tensor<2xi64>, tensor<2xi64>)
+  %3:2 = r1.sort %2 axis 0 falling : (tensor<2xi64>) -> (tensor<2xi64>, tensor<2xi64>)
+  // CHECK: r1.shift_left %{{.*}}, %{{.*}} : tensor<4xui8>
+  %4 = r1.shift_left %0, %0 : tensor<4xui8>
+  // CHECK: r1.mod %{{.*}}, %{{.*}} : tensor<4xui8>
+  %5 = r1.mod %4, %0 : tensor<4xui8>
+  return %5, %1, %3#1 : tensor<4xui8>, tensor<?x6xui8>, tensor<2xi64>
+}
+
 // CHECK-LABEL: func.func @state
 func.func @state(%w: tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>, %c: !kv, %rows: tensor<?x16xf32>) -> tensor<?x16xf32> {
   // CHECK: r1.dequantize %{{.*}} : (tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>) -> tensor<4x6xf32>
