@@ -13,13 +13,13 @@ namespace {
 /// Formulas for each element, which cost more than looking it up.
 bool isElementwise(Operation *op) {
   return isa<r1::CompareOp, r1::SelectOp, r1::AddOp, r1::AndOp, r1::DivOp, r1::MaxOp, r1::MinOp, r1::MulOp, r1::OrOp,
-             r1::PowOp, r1::SubOp, r1::CastOp>(op) ||
+             r1::PowOp, r1::SubOp, r1::CastOp, r1::ModOp, r1::RemOp, r1::ShiftLeftOp, r1::ShiftRightOp>(op) ||
          op->hasTrait<OpTrait::Elementwise>();
 }
 
 /// Elements are found elsewhere, or by counting: cheap to do again.
 bool isMovement(Operation *op) {
-  return isa<r1::BroadcastToOp, r1::DimOp, r1::RangeOp, r1::SliceOp, r1::TransposeOp>(op);
+  return isa<r1::BroadcastToOp, r1::DimOp, r1::RangeOp, r1::ShapeOp, r1::SliceOp, r1::TransposeOp>(op);
 }
 
 /// Whether the user reads each element of the operand once.
@@ -83,13 +83,18 @@ void GraphEmitter::plan(Block &block) {
 }
 
 void GraphEmitter::releaseAfter(unsigned order) {
-  llvm::erase_if(owned, [&](const std::pair<unsigned, Value> &memory) {
-    if (memory.first != order) {
+  llvm::erase_if(owned, [&](const Owned &memory) {
+    if (memory.lastUse != order) {
       return false;
     }
-    b.release(memory.second);
+    memory.isSequence ? b.releaseSequence(memory.memory) : b.release(memory.memory);
     return true;
   });
+}
+
+void GraphEmitter::own(Value value, Value memory) {
+  held[value] = memory;
+  owned.push_back({lastUses.lookup(value), memory, isSequence(value)});
 }
 
 std::string GraphEmitter::describe(Operation *op) const {
@@ -124,6 +129,16 @@ LogicalResult GraphEmitter::emit(Operation *op) {
     }
     return success();
   }
+  if (auto branch = dyn_cast<r1::IfOp>(op)) {
+    return emitIf(branch);
+  }
+  if (auto loop = dyn_cast<r1::LoopOp>(op)) {
+    return emitLoop(loop);
+  }
+  if (llvm::any_of(op->getOperandTypes(), llvm::IsaPred<r1::SequenceType>) ||
+      llvm::any_of(op->getResultTypes(), llvm::IsaPred<r1::SequenceType>)) {
+    return emitSequence(op);
+  }
   if (failed(inferDims(op))) {
     return failure();
   }
@@ -133,12 +148,14 @@ LogicalResult GraphEmitter::emit(Operation *op) {
   case Keep::View:
     held[op->getResult(0)] = held.lookup(op->getOperand(0));
     if (!held[op->getResult(0)]) {
-      // A view of what is computed where it is read: now it is computed once.
-      Value input = op->getOperand(0);
-      unsigned last = lastUses[op->getResult(0)];
-      lastUses[input] = std::max(lastUses.lookup(input), last);
-      fill(input, [&](ArrayRef<Value> indices) { return element(input, indices); });
-      held[op->getResult(0)] = held.lookup(input);
+      // A view of what is computed where it is read: it is computed here, in the order that both share.
+      Value input = op->getOperand(0), result = op->getResult(0);
+      Type type = elementTypeOf(input);
+      Values sizes = dimsOf(input);
+      Value memory = b.allocate(b.bytesOf(countOf(input), type));
+      b.loops(sizes,
+              [&](ArrayRef<Value> indices) { b.store(element(input, indices), memory, linear(sizes, indices), type); });
+      own(result, memory);
     }
     return success();
   case Keep::Held:
@@ -147,10 +164,22 @@ LogicalResult GraphEmitter::emit(Operation *op) {
   llvm_unreachable("unknown way to keep a tensor");
 }
 
+LogicalResult GraphEmitter::emitBlock(Block &block) {
+  plan(block);
+  for (Operation &op : block.without_terminator()) {
+    if (failed(emit(&op))) {
+      return failure();
+    }
+    b.location = op.getLoc();
+    releaseAfter(orders[&op]);
+  }
+  b.location = block.getTerminator()->getLoc();
+  return success();
+}
+
 LogicalResult GraphEmitter::emit(func::FuncOp function, const llvm::DenseMap<Operation *, int64_t> &numbers) {
   weights = &numbers;
   Block &body = function.front();
-  plan(body);
   for (BlockArgument argument : body.getArguments()) {
     held[argument] = b.inputData(argument.getArgNumber());
     auto type = cast<RankedTensorType>(argument.getType());
@@ -160,23 +189,16 @@ LogicalResult GraphEmitter::emit(func::FuncOp function, const llvm::DenseMap<Ope
                                                        : b.integer(type.getDimSize(axis)));
     }
   }
-  for (Operation &op : body.without_terminator()) {
-    if (failed(emit(&op))) {
-      return failure();
-    }
-    releaseAfter(orders[&op]);
+  if (failed(emitBlock(body))) {
+    return failure();
   }
-  b.location = body.getTerminator()->getLoc();
+  unsigned last = orders[body.getTerminator()];
   for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands())) {
     // The caller owns outputs, each of its own.
-    Type type = elementTypeOf(value);
-    Value memory = b.allocate(b.mul(countOf(value), b.integer(GraphBuilder::bytesOf(type))));
-    b.loops(dimsOf(value), [&](ArrayRef<Value> indices) {
-      b.store(element(value, indices), memory, linear(dimsOf(value), indices), type);
-    });
-    b.setOutput(index, memory, dimsOf(value));
+    Values parts = leave(value, last);
+    b.setOutput(index, parts.front(), ArrayRef<Value>(parts).drop_front());
   }
-  releaseAfter(orders[body.getTerminator()]);
+  releaseAfter(last);
   return success();
 }
 

@@ -57,8 +57,8 @@ public:
   /// An f32 value rounded to what `element` holds, to the nearest, ties to even.
   Value round(Value value, mlir::Type element);
   Value number(double value, mlir::Type element);
-  /// Bytes of an element in memory.
-  static int64_t bytesOf(mlir::Type element);
+  /// Bytes of `count` elements in memory; those of four bits lie two in a byte, the lower half first.
+  Value bytesOf(Value count, mlir::Type element);
   Value load(Value data, Value index, mlir::Type element);
   void store(Value value, Value data, Value index, mlir::Type element);
   /// The address of element `index`.
@@ -72,6 +72,9 @@ public:
               llvm::function_ref<Values(Value, llvm::ArrayRef<Value>)> body);
   /// Loops over all of `dims`, the last innermost.
   void loops(llvm::ArrayRef<Value> dims, llvm::function_ref<void(llvm::ArrayRef<Value>)> body);
+  /// Runs `body` while `holds`, both of the values that are carried.
+  Values whileLoop(llvm::ArrayRef<Value> initial, llvm::function_ref<Value(llvm::ArrayRef<Value>)> holds,
+                   llvm::function_ref<Values(llvm::ArrayRef<Value>)> body);
   void ifThen(Value condition, llvm::function_ref<void()> body);
   Values ifElse(Value condition, llvm::ArrayRef<mlir::Type> types, llvm::function_ref<Values()> then,
                 llvm::function_ref<Values()> otherwise);
@@ -79,18 +82,37 @@ public:
   //===--- Functions of the runtime ---===//
   /// `function` is of enum elah_graph_function; the value f32 or f64.
   Value call(int64_t function, Value value);
-  Value power(Value base, Value exponent); ///< f64
+  Value power(Value base, Value exponent);    ///< f64
+  Value floatRemainder(Value lhs, Value rhs); ///< Its sign is that of lhs.
+
+  //===--- Sequences ---===//
+  Value createSequence();
+  void append(Value sequence, Value data, Value bytes, llvm::ArrayRef<Value> dims);
+  Value lengthOf(Value sequence);
+  /// The data of the tensor at `position`, its rank, and (behind a check of the rank) its sizes.
+  struct Element {
+    Value data, rank;
+    Values dims;
+  };
+  Element at(Value sequence, Value position, size_t rank);
+  /// Appends to `sequence` the tensor at `position` of another.
+  void take(Value sequence, Value from, Value position);
+  Value copySequence(Value sequence);
+  void releaseSequence(Value sequence);
+
+  mlir::Type pointerType();
+  Value nullPointer();
+  void copyBytes(Value to, Value from, Value bytes);
 
 private:
-  mlir::Type pointerType();
   Value field(Value base, int64_t bytes);
   Value callPointer(Value function, mlir::Type result, llvm::ArrayRef<Value> arguments);
-  Value decodeFloat8(Value byte);
-  Value encodeFloat8(Value value);
+  Value decodeFloat8(Value byte, mlir::FloatType type);
+  Value encodeFloat8(Value value, mlir::FloatType type);
 
   mlir::ModuleOp module;
   mlir::func::FuncOp function;
-  Value services, weights, inputs, outputs, state;
+  Value services, weights, inputs, outputs, state, sizesScratch;
   llvm::StringMap<std::string> constants; ///< Names of globals by their bytes.
 };
 

@@ -16,23 +16,19 @@ Value GraphEmitter::linear(ArrayRef<Value> dims, ArrayRef<Value> indices) {
 }
 
 Value GraphEmitter::hold(Value value) {
-  Value bytes = b.mul(countOf(value), b.integer(GraphBuilder::bytesOf(elementTypeOf(value))));
-  Value memory = b.allocate(bytes);
-  held[value] = memory;
-  owned.push_back({lastUses.lookup(value), memory});
+  Value memory = b.allocate(b.bytesOf(countOf(value), elementTypeOf(value)));
+  own(value, memory);
   return memory;
 }
 
 void GraphEmitter::fill(Value value, llvm::function_ref<Value(ArrayRef<Value>)> element) {
   // The value becomes held when it is whole: while it is filled, its elements are still computed.
-  Value bytes = b.mul(countOf(value), b.integer(GraphBuilder::bytesOf(elementTypeOf(value))));
-  Value memory = b.allocate(bytes);
-  const Values sizes = dimsOf(value);
+  Value memory = b.allocate(b.bytesOf(countOf(value), elementTypeOf(value)));
+  Values sizes = dimsOf(value);
   b.loops(sizes, [&](ArrayRef<Value> indices) {
     b.store(element(indices), memory, linear(sizes, indices), elementTypeOf(value));
   });
-  held[value] = memory;
-  owned.push_back({lastUses.lookup(value), memory});
+  own(value, memory);
 }
 
 LogicalResult GraphEmitter::emitHeld(Operation *op) {
@@ -45,7 +41,14 @@ LogicalResult GraphEmitter::emitHeld(Operation *op) {
       .Case<r1::GatherElementsOp>([&](r1::GatherElementsOp gather) { return emitGatherElements(gather), success(); })
       .Case<r1::ScatterElementsOp>(
           [&](r1::ScatterElementsOp scatter) { return emitScatterElements(scatter), success(); })
-      .Case<r1::TopkOp>([&](r1::TopkOp topk) { return emitTopk(topk), success(); })
+      .Case<r1::GatherNdOp>([&](r1::GatherNdOp gather) { return emitGatherNd(gather), success(); })
+      .Case<r1::ScatterNdOp>([&](r1::ScatterNdOp scatter) { return emitScatterNd(scatter), success(); })
+      .Case<r1::TopkOp>([&](r1::TopkOp topk) {
+        return emitRanking(topk, topk.getInput(), topk.getAxis(), topk.getSmallest()), success();
+      })
+      .Case<r1::SortOp>([&](r1::SortOp sort) {
+        return emitRanking(sort, sort.getInput(), sort.getAxis(), !sort.getFalling()), success();
+      })
       .Case<r1::NonzeroOp>([&](r1::NonzeroOp nonzero) { return emitNonzero(nonzero), success(); })
       .Default([&](Operation *) {
         Value result = op->getResult(0);
@@ -76,7 +79,7 @@ void GraphEmitter::emitMatmul(r1::MatmulOp op) {
   Type element = elementTypeOf(op.getResult()), scalar = b.scalarType(element);
   Value memory = hold(op.getResult());
   // Sums of narrow floats are rounded once, at the end, so a row of sums has a place of its own.
-  Value row = b.allocate(b.mul(sizes.back(), b.integer(GraphBuilder::bytesOf(scalar))));
+  Value row = b.allocate(b.bytesOf(sizes.back(), scalar));
   auto at = [&](Value operand, ArrayRef<Value> outer, Value first, Value second) {
     const Values own = dimsOf(operand);
     Values indices;
@@ -120,8 +123,9 @@ void GraphEmitter::emitReduce(r1::ReduceOp op) {
     bool isFloat = isa<FloatType>(type);
     unsigned width = type.getIntOrFloatBitWidth();
     auto integer = [&](APInt value) -> Value {
-      return arith::ConstantOp::create(builder, b.location, builder.getIntegerAttr(type, value));
+      return arith::ConstantOp::create(builder, b.location, builder.getIntegerAttr(scalar, value));
     };
+    bool isUnsigned = type.isUnsignedInteger();
     switch (op.getReduction()) {
     case r1::Reduction::Sum:
     case r1::Reduction::Mean:
@@ -131,11 +135,11 @@ void GraphEmitter::emitReduce(r1::ReduceOp op) {
     case r1::Reduction::Max:
       return isFloat      ? b.number(-std::numeric_limits<double>::infinity(), type)
              : width == 1 ? integer(APInt(1, 0))
-                          : integer(APInt::getSignedMinValue(width));
+                          : integer(isUnsigned ? APInt::getMinValue(width) : APInt::getSignedMinValue(width));
     case r1::Reduction::Min:
       return isFloat      ? b.number(std::numeric_limits<double>::infinity(), type)
              : width == 1 ? integer(APInt(1, 1))
-                          : integer(APInt::getSignedMaxValue(width));
+                          : integer(isUnsigned ? APInt::getMaxValue(width) : APInt::getSignedMaxValue(width));
     }
     llvm_unreachable("unknown reduction");
   };
@@ -165,9 +169,9 @@ void GraphEmitter::emitReduce(r1::ReduceOp op) {
       case r1::Reduction::Prod:
         return times(before, value);
       case r1::Reduction::Max:
-        return greater(before, value);
+        return greater(before, value, type);
       case r1::Reduction::Min:
-        return lesser(before, value);
+        return lesser(before, value, type);
       }
       llvm_unreachable("unknown reduction");
     };

@@ -11,8 +11,8 @@ namespace elah {
 
 void GraphEmitter::setDims(Value value, ArrayRef<Value> computed) {
   auto type = cast<RankedTensorType>(value.getType());
-  Values &result = dims[value];
-  result.clear();
+  Operation *op = value.getDefiningOp() ? value.getDefiningOp() : value.getParentBlock()->getParentOp();
+  Values result;
   for (int64_t axis = 0; axis < type.getRank(); ++axis) {
     if (type.isDynamicDim(axis)) {
       result.push_back(computed[axis]);
@@ -20,12 +20,12 @@ void GraphEmitter::setDims(Value value, ArrayRef<Value> computed) {
     }
     Value size = b.integer(type.getDimSize(axis));
     if (!computed.empty()) {
-      b.check(b.equal(computed[axis], size),
-              describe(value.getDefiningOp()) + "dimension " + Twine(axis) + " must be %lld, came to %lld", size,
-              computed[axis]);
+      b.check(b.equal(computed[axis], size), describe(op) + "dimension " + Twine(axis) + " must be %lld, came to %lld",
+              size, computed[axis]);
     }
     result.push_back(size);
   }
+  dims[value] = result;
 }
 
 GraphEmitter::Values GraphEmitter::broadcastDims(Operation *op, ValueRange operands) {
@@ -64,7 +64,7 @@ LogicalResult GraphEmitter::inferDims(Operation *op) {
     return success();
   };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<r1::DimOp>([&](r1::DimOp) { return give({}); })
+      .Case<r1::DimOp, r1::ShapeOp>([&](auto) { return give({}); })
       .Case<r1::CastOp, r1::CumsumOp>([&](auto cast) { return same(cast.getInput()); })
       .Case<r1::ScatterElementsOp>([&](r1::ScatterElementsOp scatter) {
         const Values indices = dimsOf(scatter.getIndices()), updates = dimsOf(scatter.getUpdates());
@@ -207,6 +207,35 @@ LogicalResult GraphEmitter::inferDims(Operation *op) {
         llvm::append_range(result, dimsOf(gather.getIndices()));
         result.append(input.begin() + gather.getAxis() + 1, input.end());
         return give(result);
+      })
+      .Case<r1::GatherNdOp>([&](r1::GatherNdOp gather) {
+        Values input = dimsOf(gather.getInput()), indices = dimsOf(gather.getIndices());
+        auto batch = static_cast<size_t>(gather.getBatchDims());
+        for (size_t axis = 0; axis < batch; ++axis) {
+          b.check(b.equal(input[axis], indices[axis]),
+                  describe(op) + "input and indices must agree in their leading dimensions, found %lld and %lld",
+                  input[axis], indices[axis]);
+        }
+        auto depth = static_cast<size_t>(cast<RankedTensorType>(gather.getIndices().getType()).getShape().back());
+        Values result(indices.begin(), indices.end() - 1);
+        result.append(input.begin() + batch + depth, input.end());
+        return give(result);
+      })
+      .Case<r1::ScatterNdOp>([&](r1::ScatterNdOp scatter) {
+        Values input = dimsOf(scatter.getInput()), indices = dimsOf(scatter.getIndices());
+        auto depth = static_cast<size_t>(cast<RankedTensorType>(scatter.getIndices().getType()).getShape().back());
+        Values expected(indices.begin(), indices.end() - 1);
+        expected.append(input.begin() + depth, input.end());
+        for (auto [size, found] : llvm::zip_equal(expected, dimsOf(scatter.getUpdates()))) {
+          b.check(b.equal(size, found), describe(op) + "updates must have a dimension of %lld, found %lld", size,
+                  found);
+        }
+        return same(scatter.getInput());
+      })
+      .Case<r1::SortOp>([&](r1::SortOp sort) {
+        setDims(sort.getValues(), dimsOf(sort.getInput()));
+        setDims(sort.getIndices(), dimsOf(sort.getInput()));
+        return success();
       })
       .Case<r1::TopkOp>([&](r1::TopkOp topk) {
         Values result = dimsOf(topk.getInput());

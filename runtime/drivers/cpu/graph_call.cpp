@@ -4,13 +4,25 @@
 #include <cmath>
 #include <csetjmp>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace elah {
 namespace {
 
+struct Element {
+  std::vector<uint8_t> bytes;
+  std::vector<int64_t> dims;
+  elah_graph_element view;
+};
+
+struct Sequence {
+  std::vector<std::shared_ptr<const Element>> elements; ///< Shared with copies of the sequence: elements never change.
+};
+
 struct Call {
   std::unordered_set<void *> memory; ///< Allocated by the code, and not yet released.
+  std::unordered_map<void *, std::unique_ptr<Sequence>> sequences;
   std::string message;
   elah_code code = ELAH_OK;
   std::jmp_buf end;
@@ -54,6 +66,43 @@ void fail(void *state, const char *text, int64_t first, int64_t second) {
   std::longjmp(call.end, 1);
 }
 
+void *sequenceCreate(void *state) {
+  auto sequence = std::make_unique<Sequence>();
+  void *handle = sequence.get();
+  static_cast<Call *>(state)->sequences[handle] = std::move(sequence);
+  return handle;
+}
+
+void sequenceAppend(void *, void *sequence, const void *data, int64_t bytes, int64_t rank, const int64_t *dims) {
+  auto element = std::make_shared<Element>();
+  auto from = static_cast<const uint8_t *>(data);
+  element->bytes.assign(from, from + bytes);
+  element->dims.assign(dims, dims + rank);
+  element->view = {element->bytes.data(), element->dims.data(), rank};
+  static_cast<Sequence *>(sequence)->elements.push_back(std::move(element));
+}
+
+int64_t sequenceLength(void *sequence) {
+  return static_cast<int64_t>(static_cast<Sequence *>(sequence)->elements.size());
+}
+
+const elah_graph_element *sequenceAt(void *sequence, int64_t position) {
+  return &static_cast<Sequence *>(sequence)->elements[static_cast<size_t>(position)]->view;
+}
+
+void sequenceTake(void *sequence, void *from, int64_t position) {
+  static_cast<Sequence *>(sequence)->elements.push_back(
+      static_cast<Sequence *>(from)->elements[static_cast<size_t>(position)]);
+}
+
+void *sequenceCopy(void *state, void *sequence) {
+  void *copy = sequenceCreate(state);
+  *static_cast<Sequence *>(copy) = *static_cast<Sequence *>(sequence);
+  return copy;
+}
+
+void sequenceRelease(void *state, void *sequence) { static_cast<Call *>(state)->sequences.erase(sequence); }
+
 } // namespace
 
 Status callGraph(elah_cpu_graph graph, std::span<const void *const> weights, std::span<const elah_graph_tensor> inputs,
@@ -65,7 +114,15 @@ Status callGraph(elah_cpu_graph graph, std::span<const void *const> weights, std
                                   fail,
                                   {std::exp, std::log, std::sin, std::cos, std::tanh, std::erf},
                                   {std::exp, std::log, std::sin, std::cos, std::tanh, std::erf},
-                                  std::pow};
+                                  std::pow,
+                                  std::fmod,
+                                  sequenceCreate,
+                                  sequenceAppend,
+                                  sequenceLength,
+                                  sequenceAt,
+                                  sequenceTake,
+                                  sequenceCopy,
+                                  sequenceRelease};
   std::vector<elah_graph_tensor> results;
   for (GraphOutput &output : outputs) {
     results.push_back({nullptr, output.dims.data()});

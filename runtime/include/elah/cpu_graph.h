@@ -30,6 +30,13 @@ typedef enum elah_graph_function {
   ELAH_GRAPH_FUNCTION_COUNT = 6
 } elah_graph_function;
 
+/* A tensor in a sequence. */
+typedef struct elah_graph_element {
+  const void *data;
+  const int64_t *dims;
+  int64_t rank;
+} elah_graph_element;
+
 typedef struct elah_graph_services {
   void *state;
   /* Memory for `bytes` bytes, aligned to 64. Does not return where there is none. */
@@ -41,6 +48,17 @@ typedef struct elah_graph_services {
   double (*functions[ELAH_GRAPH_FUNCTION_COUNT])(double);
   float (*float_functions[ELAH_GRAPH_FUNCTION_COUNT])(float);
   double (*power)(double, double);
+  double (*remainder)(double, double); /* C's fmod */
+  /* Sequences of tensors. An appended tensor is copied; what `sequence_at` gives stays the sequence's. */
+  void *(*sequence_create)(void *state);
+  void (*sequence_append)(void *state, void *sequence, const void *data, int64_t bytes, int64_t rank,
+                          const int64_t *dims);
+  int64_t (*sequence_length)(void *sequence);
+  const elah_graph_element *(*sequence_at)(void *sequence, int64_t position);
+  /* Appends to `sequence` the tensor at `position` of another. */
+  void (*sequence_take)(void *sequence, void *from, int64_t position);
+  void *(*sequence_copy)(void *state, void *sequence);
+  void (*sequence_release)(void *state, void *sequence);
 } elah_graph_services;
 
 /* weights: one address for each weight of the manifest, in order.

@@ -59,7 +59,8 @@ HostTensor decode(const char *bytes, ArrayRef<int64_t> shape, Type element) {
     if (auto type = dyn_cast<FloatType>(element)) {
       numbers.push_back(APFloat(type.getFloatSemantics(), APInt(width, bits)).convertToDouble());
     } else {
-      integers.push_back(width == 1 ? int64_t(bits & 1) : APInt(width, bits).getSExtValue());
+      bool isUnsigned = width == 1 || element.isUnsignedInteger();
+      integers.push_back(isUnsigned ? static_cast<int64_t>(bits) : APInt(width, bits).getSExtValue());
     }
   }
   return isa<FloatType>(element) ? HostTensor(shape, std::move(numbers)) : HostTensor(shape, std::move(integers));
