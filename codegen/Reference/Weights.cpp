@@ -93,8 +93,17 @@ LogicalResult readWeight(r1::WeightOp op, StringRef folder, Results &results) {
   elements.reserve(type.getNumElements());
   for (Attribute part : op.getParts()) {
     auto weight = cast<r1::WeightAttr>(part);
+    size_t first = elements.size();
     if (failed(readElements(op, folder, weight, elements))) {
       return failure();
+    }
+    if (weight.getTransposed()) {
+      int64_t rows = weight.getType().getDimSize(0), columns = weight.getType().getDimSize(1);
+      Floats lying(elements.begin() + static_cast<ptrdiff_t>(first), elements.end());
+      for (size_t index = 0; index < lying.size(); ++index) {
+        int64_t row = static_cast<int64_t>(index) / columns, column = static_cast<int64_t>(index) % columns;
+        elements[first + index] = lying[column * rows + row];
+      }
     }
     if (r1::WeightAttr scales = weight.getScales()) {
       scaleShape.assign(scales.getType().getShape().begin(), scales.getType().getShape().end());

@@ -16,6 +16,7 @@ void registerDialects(mlir::DialectRegistry &registry) {
 void registerPasses() {
   registerElahConversionPasses();
   registerElahTransformsPasses();
+  registerFusionPipeline();
   registerPipeline();
   mlir::registerTransformsPasses();
 }

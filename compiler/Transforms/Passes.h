@@ -2,6 +2,8 @@
 #ifndef COMPILER_TRANSFORMS_PASSES_H
 #define COMPILER_TRANSFORMS_PASSES_H
 
+#include "dialects/R1/R1.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace elah {
@@ -9,6 +11,11 @@ namespace elah {
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "compiler/Transforms/Passes.h.inc"
+
+/// Adds all fusions, from primitives to the composites that they mean.
+void buildFusionPipeline(mlir::OpPassManager &passes);
+/// Makes that known to elah-opt as `-r1-fuse`.
+void registerFusionPipeline();
 
 } // namespace elah
 

@@ -48,6 +48,178 @@ def InferShapesPass : Pass<"r1-infer-shapes", "::mlir::ModuleOp"> {
   }];
 }
 
+// Fusion is the inverse of r1-decompose: what an exporter wrote as primitives becomes the composite that means the same.
+// Every pass reports what it fused and what it nearly fused as remarks of the category `fusion`
+// (compiler/Transforms/Fusion.h).
+class FusePass<string argument, list<string> dialects = []> : Pass<argument, "::mlir::func::FuncOp"> {
+  let dependentDialects = !listconcat(["::elah::r1::R1Dialect"], dialects);
+}
+
+def FuseLinearPass : FusePass<"r1-fuse-linear"> {
+  let summary = "Makes products with weights, and a bias added to them, projections.";
+  let description = [{
+    A weight lies as [outputs, inputs] or as graphs multiply by it, [inputs, outputs]: the latter becomes an `r1.weight`
+    whose bytes stay where they are and are read `transposed`. Leading dimensions of the input become one of rows.
+
+    Before:
+    ```mlir
+    %w = r1.weight [#r1.weight<"w" in "model.data" at 0 size 96 : tensor<4x6xf32>>] : tensor<4x6xf32>
+    %0 = r1.matmul %x, %w : (tensor<?x4xf32>, tensor<4x6xf32>) -> tensor<?x6xf32>
+    %1 = r1.add %bias, %0 : (tensor<6xf32>, tensor<?x6xf32>) -> tensor<?x6xf32>
+    ```
+    After:
+    ```mlir
+    %w = r1.weight [#r1.weight<"w" in "model.data" at 0 size 96 : tensor<6x4xf32> transposed = true>] : tensor<6x4xf32>
+    %1 = r1.linear %x, %w bias %bias : (tensor<?x4xf32>, tensor<6x4xf32>, tensor<6xf32>) -> tensor<?x6xf32>
+    ```
+  }];
+}
+
+def FuseRmsNormPass : FusePass<"r1-fuse-rms-norm"> {
+  let summary = "Makes products of a tensor, its reciprocal length and a weight norms.";
+  let description = [{
+    Squares may be products or powers, the mean a sum divided or scaled, the reciprocal length `rsqrt`, a division by
+    `sqrt`, a power, or one divided by the root. Casts of floats may stand around each part.
+
+    Before:
+    ```mlir
+    %0 = r1.pow %x, %two : (tensor<?x64xf32>, tensor<f32>) -> tensor<?x64xf32>
+    %1 = r1.reduce mean %0 over [1] keep_dims : (tensor<?x64xf32>) -> tensor<?x1xf32>
+    %2 = r1.add %1, %epsilon : (tensor<?x1xf32>, tensor<f32>) -> tensor<?x1xf32>
+    %3 = r1.sqrt %2 : tensor<?x1xf32>
+    %4 = r1.div %x, %3 : (tensor<?x64xf32>, tensor<?x1xf32>) -> tensor<?x64xf32>
+    %5 = r1.mul %weight, %4 : (tensor<64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+    After:
+    ```mlir
+    %5 = r1.rms_norm %x, %weight {epsilon = 1.0e-6} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+}
+
+def FuseSoftmaxPass : FusePass<"r1-fuse-softmax"> {
+  let summary = "Makes powers divided by their sum a softmax.";
+  let description = [{
+    Before:
+    ```mlir
+    %0 = r1.reduce max %x over [1] keep_dims : (tensor<?x8xf32>) -> tensor<?x1xf32>
+    %1 = r1.sub %x, %0 : (tensor<?x8xf32>, tensor<?x1xf32>) -> tensor<?x8xf32>
+    %2 = r1.exp %1 : tensor<?x8xf32>
+    %3 = r1.reduce sum %2 over [1] keep_dims : (tensor<?x8xf32>) -> tensor<?x1xf32>
+    %4 = r1.div %2, %3 : (tensor<?x8xf32>, tensor<?x1xf32>) -> tensor<?x8xf32>
+    ```
+    After:
+    ```mlir
+    %4 = r1.softmax %x axis 1 : tensor<?x8xf32>
+    ```
+  }];
+}
+
+def FuseSwigluPass : FusePass<"r1-fuse-swiglu"> {
+  let summary = "Makes products of a gate, its sigmoid and another tensor the activation that they are.";
+  let description = [{
+    Before:
+    ```mlir
+    %0 = r1.sigmoid %gate : tensor<?x64xf32>
+    %1 = r1.mul %gate, %0 : tensor<?x64xf32>
+    %2 = r1.mul %1, %up : tensor<?x64xf32>
+    ```
+    After:
+    ```mlir
+    %2 = r1.swiglu %gate, %up : tensor<?x64xf32>
+    ```
+  }];
+}
+
+def FuseEmbeddingPass : FusePass<"r1-fuse-embedding"> {
+  let summary = "Makes rows of a weight that tokens choose an embedding.";
+  let description = [{
+    Before:
+    ```mlir
+    %0 = r1.gather %table, %tokens axis 0 : (tensor<71x50xbf16>, tensor<?xi32>) -> tensor<?x50xbf16>
+    %1 = r1.cast %0 to f32 : (tensor<?x50xbf16>) -> tensor<?x50xf32>
+    ```
+    After:
+    ```mlir
+    %1 = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<71x50xbf16>) -> tensor<?x50xf32>
+    ```
+  }];
+}
+
+def FuseRopePass : FusePass<"r1-fuse-rope"> {
+  let summary = "Makes what turns pairs of elements by the token's position a rotary embedding.";
+  let description = [{
+    The pattern is everything between one activation and tables that depend on positions alone. Whether that rotates pairs,
+    which and how far, is computed for a few positions, so that halves, interleaved pairs, tables and frequencies are all
+    recognised. Needs `r1-fuse-linear` before, so that the activation is a projection's result.
+
+    Before:
+    ```mlir
+    %0 = r1.reshape %x to [-1, 2, 8] : (tensor<?x16xf32>) -> tensor<?x2x8xf32>
+    %1 = r1.mul %0, %cosines : (tensor<?x2x8xf32>, tensor<?x1x8xf32>) -> tensor<?x2x8xf32>
+    %2 = r1.slice %0 axis 2 from 4 to 8 : (tensor<?x2x8xf32>) -> tensor<?x2x4xf32>
+    %3 = r1.neg %2 : tensor<?x2x4xf32>
+    %4 = r1.slice %0 axis 2 from 0 to 4 : (tensor<?x2x8xf32>) -> tensor<?x2x4xf32>
+    %5 = r1.concat %3, %4 axis 2 : (tensor<?x2x4xf32>, tensor<?x2x4xf32>) -> tensor<?x2x8xf32>
+    %6 = r1.mul %5, %sines : (tensor<?x2x8xf32>, tensor<?x1x8xf32>) -> tensor<?x2x8xf32>
+    %7 = r1.add %1, %6 : tensor<?x2x8xf32>
+    ```
+    After:
+    ```mlir
+    %6 = r1.rope %x at %positions {heads = 2 : i64, rope = #r1.rope<half, [1.0, 0.1, 0.01, 0.001], scale = 1.0>}
+        : (tensor<?x16xf32>, tensor<?xi32>) -> tensor<?x16xf32>
+    %7 = r1.reshape %6 to [-1, 2, 8] : (tensor<?x16xf32>) -> tensor<?x2x8xf32>
+    ```
+  }];
+}
+
+def FuseAttentionPass : FusePass<"r1-fuse-attention"> {
+  let summary = "Makes masked, scaled softmax products of queries, keys and values attention.";
+  let description = [{
+    Heads may be split, transposed and repeated in any order; the scale may stand on queries, keys, both or the scores;
+    the mask may be computed in any way from sizes and positions, as long as it is causal; rotations of query and key
+    (`r1-fuse-rope`) and rows that go through the cache become the operation's. Needs `r1-fuse-softmax` and
+    `r1-fuse-linear` before.
+
+    Before:
+    ```mlir
+    %0 = r1.rope %q at %positions {heads = 4 : i64, rope = #rope} : (tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+    %1 = r1.reshape %0 to [-1, 4, 8] : (tensor<?x32xf32>) -> tensor<?x4x8xf32>
+    %2 = r1.transpose %1 by [1, 0, 2] : (tensor<?x4x8xf32>) -> tensor<4x?x8xf32>
+    ...
+    %7 = r1.matmul %2, %6 : (tensor<4x?x8xf32>, tensor<4x8x?xf32>) -> tensor<4x?x?xf32>
+    %8 = r1.mul %7, %scale : (tensor<4x?x?xf32>, tensor<f32>) -> tensor<4x?x?xf32>
+    %9 = r1.add %8, %mask : (tensor<4x?x?xf32>, tensor<?x?xf32>) -> tensor<4x?x?xf32>
+    %10 = r1.softmax %9 axis 2 : tensor<4x?x?xf32>
+    %11 = r1.matmul %10, %v : (tensor<4x?x?xf32>, tensor<4x?x8xf32>) -> tensor<4x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %10 = r1.attention %q, %k, %v at %positions {heads = 4 : i64, kv_heads = 4 : i64, rope = #rope, ...}
+    %11 = ... // as heads again: r1-simplify-views takes that away with what undoes it
+    ```
+  }];
+}
+
+def SimplifyViewsPass : FusePass<"r1-simplify-views"> {
+  let summary = "Takes away reshapes, transposes and slices that add up to nothing, and sizes of 1 in front of rows.";
+  let description = [{
+    Before:
+    ```mlir
+    %0 = r1.reshape %x to [-1, 2, 4] : (tensor<?x8xf32>) -> tensor<?x2x4xf32>
+    %1 = r1.transpose %0 by [1, 0, 2] : (tensor<?x2x4xf32>) -> tensor<2x?x4xf32>
+    %2 = r1.transpose %1 by [1, 0, 2] : (tensor<2x?x4xf32>) -> tensor<?x2x4xf32>
+    %3 = r1.reshape %2 to [1, -1, 8] : (tensor<?x2x4xf32>) -> tensor<1x?x8xf32>
+    %4 = r1.exp %3 : tensor<1x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %0 = r1.exp %x : tensor<?x8xf32>
+    %1 = r1.reshape %0 to [1, -1, 8] : (tensor<?x8xf32>) -> tensor<1x?x8xf32>
+    ```
+  }];
+}
+
 def OutlineKernelsPass : Pass<"exec-outline-kernels", "::mlir::ModuleOp"> {
   let summary = "Moves kernel operations into symbols that launches share, so that each kernel is compiled once.";
   let description = [{

@@ -69,16 +69,21 @@ SmallVector<Value> withCache(Operation *op, Value result, Value cache) {
 
 } // namespace
 
+SmallVector<Value> RopeOp::decompose(OpBuilder &builder) {
+  Composer c(builder, getLoc());
+  int64_t heads = getHeads(), columns = cast<RankedTensorType>(getInput().getType()).getDimSize(1);
+  Value rotated = rotate(c, c.reshape(getInput(), {-1, heads, columns / heads}), getPositions(), getRope());
+  return results(*this, ValueRange{c.reshape(rotated, {-1, columns})});
+}
+
 SmallVector<Value> AttentionOp::decompose(OpBuilder &builder) {
   Composer c(builder, getLoc());
   int64_t heads = getHeads(), kvHeads = getKvHeads(), shared = heads / kvHeads;
   int64_t headDim = getHeadDim(), valueDim = getValueDim();
-  Value query = c.reshape(getQuery(), {-1, heads, headDim});
-  Value key = getKey();
+  Value query = getQuery(), key = getKey();
   if (RopeAttr rope = getRopeAttr()) {
-    query = rotate(c, query, getPositions(), rope);
-    key = rotate(c, c.reshape(key, {-1, kvHeads, headDim}), getPositions(), rope);
-    key = c.reshape(key, {-1, kvHeads * headDim});
+    query = c.make<RopeOp>(query, getPositions(), heads, rope);
+    key = c.make<RopeOp>(key, getPositions(), kvHeads, rope);
   }
   Value cache = getCache();
   Value keys = remember(c, key, cache, getLayer(), CachePart::Key);
@@ -100,10 +105,12 @@ SmallVector<Value> LatentAttentionOp::decompose(OpBuilder &builder) {
   Composer c(builder, getLoc());
   int64_t heads = getHeads(), nope = getNopeDim(), rope = getRopeDim(), valueDim = getValueDim(), rank = getRank();
   Value query = c.reshape(getQuery(), {-1, heads, nope + rope});
-  Value queryRotated = rotate(c, c.slice(query, 2, nope, nope + rope), getPositions(), getRope());
+  Value queryRotated = c.make<RopeOp>(c.reshape(c.slice(query, 2, nope, nope + rope), {-1, heads * rope}),
+                                      getPositions(), heads, getRope());
+  queryRotated = c.reshape(queryRotated, {-1, heads, rope});
   Value latent = c.make<RmsNormOp>(c.slice(getLatent(), 1, 0, rank), getNormWeight(), getEpsilon());
-  Value shared = c.reshape(c.slice(getLatent(), 1, rank, rank + rope), {-1, 1, rope});
-  Value sharedRotated = c.reshape(rotate(c, shared, getPositions(), getRope()), {-1, rope});
+  Value shared = c.slice(getLatent(), 1, rank, rank + rope);
+  Value sharedRotated = c.make<RopeOp>(shared, getPositions(), 1, getRope());
   Value cache = getCache();
   Value rows = remember(c, c.concat({latent, sharedRotated}, 1), cache, getLayer(), CachePart::Key);
 

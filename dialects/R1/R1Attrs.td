@@ -11,12 +11,21 @@ def R1_WeightAttr : R1_Attr<"Weight", "weight"> {
     `size` bytes from byte `offset` of `file` (a name relative to the model's folder) hold the elements of `type`,
     row-major and little-endian. `scales` names the f32 block scales of an FP8 tensor: element (i, j) is worth
     `value * scales[i / rows][j / columns]`, where `#r1.blocks<rows, columns>` is the encoding of `type`
-    (r1-facts: DeepSeek-V3, README_WEIGHTS). Elements of 4 bits lie two in a byte, the lower half first.
+    (r1-facts: DeepSeek-V3, README_WEIGHTS). Elements of 4 bits lie two in a byte, the lower half first. With
+    `transposed`, `type` is [n, k] while the file holds the rows of the [k, n] matrix that a graph multiplies by.
+
+    (C1) what is transposed is a matrix without blocks.
   }];
   let parameters = (ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset, "uint64_t":$size,
-                    "::mlir::RankedTensorType":$type, OptionalParameter<"WeightAttr">:$scales);
+                    "::mlir::RankedTensorType":$type, OptionalParameter<"WeightAttr">:$scales,
+                    DefaultValuedParameter<"bool", "false">:$transposed);
+  let builders = [AttrBuilder<(ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset,
+                                   "uint64_t":$size, "::mlir::RankedTensorType":$type, "WeightAttr":$scales), [{
+    return $_get($_ctxt, file, name, offset, size, type, scales, false);
+  }]>];
+  let genVerifyDecl = 1;
   let assemblyFormat = [{
-    `<` $name `in` $file `at` $offset `size` $size `:` $type (`scaled_by` $scales^)? `>`
+    `<` $name `in` $file `at` $offset `size` $size `:` $type (`scaled_by` $scales^)? (`transposed` `=` $transposed^)? `>`
   }];
 }
 

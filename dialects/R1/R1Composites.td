@@ -60,6 +60,21 @@ def R1_SwigluOp : R1_Op<"swiglu", [SameOperandsAndResultType, decomposes]> {
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
 }
 
+def R1_RopeOp : R1_Op<"rope", [AllTypesMatch<["input", "result"]>, decomposes]> {
+  let summary = "Rotates each head's first elements by the token's position.";
+  let description = [{
+    input [T, heads * width]: of each head, the first `rope.dim` elements are rotated as `#r1.rope` says.
+
+    (C1) heads divides the input's last dimension, which is static.
+    (C2) rope rotates at most a head's width.
+    (C3) there are T positions.
+  }];
+  let arguments = (ins R1_Rows:$input, R1_Indices:$positions, I64Attr:$heads, R1_RopeAttr:$rope);
+  let results = (outs R1_Rows:$result);
+  let assemblyFormat = "$input `at` $positions attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
 def R1_AttentionOp : R1_InferredOp<"attention", [decomposes]> {
   let summary = "Causal attention with grouped key/value heads.";
   let description = [{

@@ -105,6 +105,19 @@ LogicalResult SoftmaxOp::verify() {
   return success();
 }
 
+LogicalResult RopeOp::verify() {
+  int64_t heads = getHeads(), width = lastDim(getInput());
+  if (ShapedType::isDynamic(width) || heads < 1 || width % heads != 0) { // rope_op_c1
+    return emitOpError() << "heads must divide the input's last dimension, found " << heads << " and "
+                         << getInput().getType();
+  }
+  if (getRope().getDim() > width / heads) { // rope_op_c2
+    return emitOpError() << "rope must rotate at most the " << width / heads << " elements of a head, found "
+                         << getRope().getDim();
+  }
+  return expectShape(*this, "positions", getPositions(), {dim(getInput(), 0)}); // rope_op_c3
+}
+
 LogicalResult AttentionOp::verify() {
   int64_t heads = getHeads(), kvHeads = getKvHeads(), tokens = dim(getQuery(), 0);
   if (kvHeads <= 0 || heads <= 0 || heads % kvHeads != 0) { // attention_c1

@@ -14,6 +14,14 @@ LogicalResult BlocksAttr::verify(function_ref<InFlightDiagnostic()> emitError, i
   return success();
 }
 
+LogicalResult WeightAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringAttr, StringAttr, uint64_t,
+                                 uint64_t, RankedTensorType type, WeightAttr, bool transposed) {
+  if (transposed && (type.getRank() != 2 || type.getEncoding())) { // weight_attr_c1
+    return emitError() << "expected a matrix without blocks to be transposed, found " << type;
+  }
+  return success();
+}
+
 LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, RopeLayout, DenseF64ArrayAttr frequencies,
                                FloatAttr) {
   if (frequencies.empty()) { // rope_c1

@@ -142,6 +142,35 @@ func.func @rms_norm_c2(%x: tensor<?x8xf32>, %w: tensor<8xbf16>) {
 
 // -----
 
+// expected-error@+1 {{expected a matrix without blocks to be transposed, found 'tensor<2x4x6xf32>'}}
+#weight_attr_c1 = #r1.weight<"a" in "f" at 0 size 192 : tensor<2x4x6xf32> transposed = true>
+
+// -----
+
+func.func @rope_op_c1(%x: tensor<?x16xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{heads must divide the input's last dimension, found 3 and 'tensor<?x16xf32>'}}
+  %0 = r1.rope %x at %p {heads = 3 : i64, rope = #r1.rope<half, [1.0], scale = 1.0>} : (tensor<?x16xf32>, tensor<?xi32>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @rope_op_c2(%x: tensor<?x16xf32>, %p: tensor<?xi32>) {
+  // expected-error@+1 {{rope must rotate at most the 2 elements of a head, found 4}}
+  %0 = r1.rope %x at %p {heads = 8 : i64, rope = #r1.rope<half, [1.0, 0.5], scale = 1.0>} : (tensor<?x16xf32>, tensor<?xi32>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @rope_op_c3(%x: tensor<3x16xf32>, %p: tensor<2xi32>) {
+  // expected-error@+1 {{positions must be [3], found 'tensor<2xi32>'}}
+  %0 = r1.rope %x at %p {heads = 8 : i64, rope = #r1.rope<half, [1.0], scale = 1.0>} : (tensor<3x16xf32>, tensor<2xi32>) -> tensor<3x16xf32>
+  return
+}
+
+// -----
+
 func.func @attention_c1(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x8xf32>, %p: tensor<?xi32>,
     %c: !r1.cache<kv, layers = 2, key_width = 16, value_width = 8>) {
   // expected-error@+1 {{heads must be a multiple of kv_heads, found 4 and 3}}

@@ -1,0 +1,36 @@
+// The order of the fusions: each sees what those before it made of the graph.
+#include "compiler/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace elah {
+
+void buildFusionPipeline(OpPassManager &passes) {
+  // Shape arithmetic and copies that exporters leave are no part of any pattern.
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  OpPassManager &functions = passes.nest<func::FuncOp>();
+  // Rows of projections are what everything else is computed from.
+  functions.addPass(createFuseLinearPass());
+  functions.addPass(createFuseRmsNormPass());
+  functions.addPass(createFuseSwigluPass());
+  functions.addPass(createFuseSoftmaxPass());
+  functions.addPass(createFuseEmbeddingPass());
+  // A batch of one ends here: what follows sees rows.
+  functions.addPass(createSimplifyViewsPass());
+  // Rotations are part of attention.
+  functions.addPass(createFuseRopePass());
+  functions.addPass(createFuseAttentionPass());
+  functions.addPass(createSimplifyViewsPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+}
+
+void registerFusionPipeline() {
+  PassPipelineRegistration<>("r1-fuse", "All fusions, in the order in which elah compile runs them",
+                             buildFusionPipeline);
+}
+
+} // namespace elah

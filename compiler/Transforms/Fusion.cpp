@@ -1,0 +1,207 @@
+#include "compiler/Transforms/Fusion.h"
+#include "compiler/Transforms/Probe.h"
+#include "compiler/Transforms/TensorView.h"
+#include "dialects/R1/R1.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/Remarks.h"
+#include <charconv>
+
+using namespace mlir;
+
+namespace elah {
+
+std::string nodeName(Location location) {
+  std::string name;
+  location->walk([&](Location inner) {
+    if (auto named = dyn_cast<NameLoc>(inner)) {
+      name = named.getName().str();
+      return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return name;
+}
+
+int64_t Fusion::eraseDead(Operation *root) {
+  int64_t count = 0;
+  SmallVector<Operation *> worklist = {root};
+  while (!worklist.empty()) {
+    Operation *op = worklist.pop_back_val();
+    if (erased.contains(op) || !isOpTriviallyDead(op)) {
+      continue;
+    }
+    for (Value operand : op->getOperands()) {
+      if (Operation *definition = operand.getDefiningOp()) {
+        worklist.push_back(definition);
+      }
+    }
+    count += !isa<r1::ConstantOp, r1::WeightOp>(op);
+    erased.insert(op);
+    op->erase();
+  }
+  return count;
+}
+
+void Fusion::report(Operation *made, Location location, int64_t operations) {
+  remark::passed(location, remark::RemarkOpts::name(composite).category("fusion").function(function.getName()))
+      << remark::add("{0} operations became {1}", operations, composite)
+      << remark::detail::Remark::Arg("Node", nodeName(location))
+      << remark::detail::Remark::Arg("Operations", operations);
+}
+
+void Fusion::replace(Operation *root, ValueRange values) {
+  Location location = root->getLoc();
+  root->replaceAllUsesWith(values);
+  int64_t count = eraseDead(root);
+  report(values.front().getDefiningOp(), location, count);
+}
+
+void Fusion::replace(Value root, Value value) {
+  Operation *op = root.getDefiningOp();
+  Location location = op->getLoc();
+  root.replaceAllUsesWith(value);
+  int64_t count = eraseDead(op);
+  report(value.getDefiningOp(), location, count);
+}
+
+LogicalResult Fusion::miss(Operation *op, const Twine &rule, const Twine &fix) {
+  remark::missed(op->getLoc(), remark::RemarkOpts::name(composite).category("fusion").function(function.getName()))
+      << remark::detail::Remark::Arg("Node", nodeName(op->getLoc()))
+      << remark::detail::Remark::Arg("Reason", rule.str()) << remark::detail::Remark::Arg("Suggestion", fix.str());
+  return failure();
+}
+
+namespace {
+
+/// A scalar that is the same for steps of any size, such as the root of a static dimension.
+std::optional<double> computedNumber(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  Operation *op = value.getDefiningOp();
+  if (!type || !type.hasStaticShape() || type.getNumElements() != 1 || !op ||
+      !isa<r1::SqrtOp, r1::RsqrtOp, r1::PowOp, r1::MulOp, r1::DivOp, r1::AddOp, r1::SubOp, r1::NegOp, r1::DimOp>(op)) {
+    return {};
+  }
+  std::optional<double> number;
+  for (auto [tokens, past] : {std::pair<int64_t, int64_t>(1, 0), {3, 2}}) {
+    std::optional<SmallVector<HostTensor>> values = Probe(tokens, past).evaluate(value);
+    if (!values) {
+      return {};
+    }
+    const HostTensor &tensor = values->front();
+    double found = tensor.isFloat() ? tensor.floats().front() : static_cast<double>(tensor.integers().front());
+    if (number && *number != found) {
+      return {};
+    }
+    number = found;
+  }
+  return number;
+}
+
+} // namespace
+
+std::optional<double> numberOf(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (isa<r1::CastOp, r1::ReshapeOp, r1::BroadcastToOp>(op)) {
+      value = op->getOperand(0);
+    } else {
+      break;
+    }
+  }
+  DenseElementsAttr elements;
+  if (!matchPattern(value, m_Constant(&elements))) {
+    return computedNumber(value);
+  }
+  if (!elements.isSplat()) {
+    return {};
+  }
+  if (isa<FloatType>(elements.getElementType())) {
+    return elements.getSplatValue<APFloat>().convertToDouble();
+  }
+  return static_cast<double>(elements.getSplatValue<APInt>().getSExtValue());
+}
+
+double shortestDecimal(double value) {
+  float narrow = static_cast<float>(value);
+  if (static_cast<double>(narrow) != value) {
+    return value;
+  }
+  char digits[64];
+  std::to_chars_result end = std::to_chars(digits, digits + sizeof(digits), narrow);
+  double result = value;
+  std::from_chars(digits, end.ptr, result);
+  return result;
+}
+
+Value withoutFloatCasts(Value value) {
+  while (auto cast_ = value.getDefiningOp<r1::CastOp>()) {
+    auto from = cast<RankedTensorType>(cast_.getInput().getType()).getElementType();
+    if (!isa<FloatType>(from) || !isa<FloatType>(cast_.getTo())) {
+      break;
+    }
+    value = cast_.getInput();
+  }
+  return value;
+}
+
+namespace {
+
+/// Whether a value is known before the program runs: a weight, a constant, or an argument of a static shape.
+bool isWeight(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op ? isa<r1::WeightOp, r1::ConstantOp>(op) : cast<RankedTensorType>(value.getType()).hasStaticShape();
+}
+
+} // namespace
+
+Value weightVectorOf(Value value, int64_t size) {
+  while (true) {
+    TensorView view = TensorView::of(value);
+    if (view.source == value) {
+      if (auto cast_ = value.getDefiningOp<r1::CastOp>()) {
+        value = withoutFloatCasts(value);
+        if (value != cast_.getResult()) {
+          continue;
+        }
+      }
+      break;
+    }
+    if (view.sourceType().getRank() != 1 || !view.isReshape()) {
+      return {};
+    }
+    value = view.source;
+  }
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  bool fits = type && type.getRank() == 1 && type.getDimSize(0) == size && isWeight(value) &&
+              (type.getElementType().isF32() || type.getElementType().isF16() || type.getElementType().isBF16());
+  return fits ? value : Value();
+}
+
+Product productOf(Value value, llvm::function_ref<bool(Value)> isLeaf) {
+  Product product;
+  auto gather = [&](auto &self, Value part, bool divides) -> void {
+    auto &same = divides ? product.divisors : product.factors;
+    if (isLeaf(part)) {
+      same.push_back(part);
+      return;
+    }
+    Value uncast = withoutFloatCasts(part);
+    if (uncast != part) {
+      return self(self, uncast, divides);
+    }
+    if (auto mul = part.getDefiningOp<r1::MulOp>()) {
+      self(self, mul.getLhs(), divides);
+      self(self, mul.getRhs(), divides);
+    } else if (auto div = part.getDefiningOp<r1::DivOp>()) {
+      if (numberOf(div.getLhs()) != 1.0) {
+        self(self, div.getLhs(), divides);
+      }
+      self(self, div.getRhs(), !divides);
+    } else {
+      same.push_back(part);
+    }
+  };
+  gather(gather, value, false);
+  return product;
+}
+
+} // namespace elah
