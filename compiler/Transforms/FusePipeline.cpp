@@ -22,7 +22,12 @@ void buildFusionPipeline(OpPassManager &passes) {
   functions.addPass(createSimplifyViewsPass());
   // Rotations are part of attention.
   functions.addPass(createFuseRopePass());
+  functions.addPass(createFuseLatentAttentionPass());
   functions.addPass(createFuseAttentionPass());
+  functions.addPass(createFuseNextTokenBlockPass());
+  // What a router chooses tells which MLPs are experts.
+  functions.addPass(createFuseRoutePass());
+  functions.addPass(createFuseExpertsPass());
   functions.addPass(createSimplifyViewsPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());

@@ -162,7 +162,9 @@ private:
     OpBuilder builder(root);
     Location location = root.getLoc();
     auto type = typeOf(input).clone(builder.getF32Type());
-    if (!typeOf(input).getElementType().isF32()) {
+    if (typeOf(length->input).getElementType().isF32()) {
+      input = length->input; // Squared as f32: whoever cast it did so for the norm.
+    } else {
       input = r1::CastOp::create(builder, location, input, builder.getF32Type());
     }
     Value result =

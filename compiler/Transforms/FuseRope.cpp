@@ -120,12 +120,14 @@ Value selectColumns(OpBuilder &builder, Location location, Value input, const Co
     strides.push_back(stride);
     whole = stride;
   }
-  sizes.push_back(whole);
+  if (whole > 1) {
+    sizes.push_back(whole);
+    strides.push_back(1);
+  }
   Value value = r1::ReshapeOp::create(builder, location, input, sizes);
   int64_t start = columns.start;
-  for (size_t digit = 0; digit <= strides.size(); ++digit) {
-    int64_t stride = digit < strides.size() ? strides[digit] : 1;
-    int64_t size = digit < strides.size() ? columns.factors[order[digit]].first : 1;
+  for (size_t digit = 0; digit < strides.size(); ++digit) {
+    int64_t stride = strides[digit], size = digit < order.size() ? columns.factors[order[digit]].first : 1;
     int64_t first = start / stride, axis = static_cast<int64_t>(digit) + 1;
     start %= stride;
     if (first + size > sizes[axis]) {
@@ -139,7 +141,9 @@ Value selectColumns(OpBuilder &builder, Location location, Value input, const Co
   for (size_t index = 0; index < columns.factors.size(); ++index) {
     permutation.push_back(static_cast<int64_t>(llvm::find(order, index) - order.begin()) + 1);
   }
-  permutation.push_back(static_cast<int64_t>(order.size()) + 1);
+  if (whole > 1) {
+    permutation.push_back(static_cast<int64_t>(order.size()) + 1);
+  }
   if (!llvm::is_sorted(permutation)) {
     value = r1::TransposeOp::create(builder, location, value, permutation);
   }
@@ -209,8 +213,8 @@ public:
     rotation.width = ones.shape.back();
     rotation.heads = static_cast<int64_t>(sources.size()) / rotation.width;
     for (r1::RopeLayout layout : {r1::RopeLayout::Half, r1::RopeLayout::Interleaved}) {
-      // The largest part that turns: the rest of a head passes.
-      for (int64_t dim : {rotation.width, rotatedDim(ones, rotation.scale, first, rotation)}) {
+      // What is seen to turn, or all of a head.
+      for (int64_t dim : {rotatedDim(ones, rotation.scale, first, rotation), rotation.width}) {
         rotation.layout = layout;
         if (dim > 1 && dim % 2 == 0 && dim <= rotation.width && findAngles(rotation, sources, dim) &&
             verify(rotation, sources)) {
@@ -219,6 +223,7 @@ public:
             return {};
           }
           rotation.columns = *columns;
+          splitHeads(rotation);
           return rotation;
         }
       }
@@ -247,6 +252,23 @@ private:
     }
     int64_t tokens = tensor.shape[rotation.tokenAxis];
     return tensor.floats()[(element / inner * tokens + token) * inner + element % inner];
+  }
+
+  /// Pairs of neighbours in a row without heads are those of several heads if their frequencies repeat.
+  static void splitHeads(Rotation &rotation) {
+    int64_t pairs = static_cast<int64_t>(rotation.frequencies.size());
+    if (rotation.layout != r1::RopeLayout::Interleaved || rotation.heads != 1 || 2 * pairs != rotation.width) {
+      return;
+    }
+    for (int64_t period = 2; period < pairs; ++period) {
+      ArrayRef<double> frequencies = rotation.frequencies;
+      if (pairs % period == 0 && frequencies.drop_front(period) == frequencies.drop_back(period)) {
+        rotation.heads = pairs / period;
+        rotation.width = 2 * period;
+        rotation.frequencies.truncate(period);
+        return;
+      }
+    }
   }
 
   /// How many elements of a head turn, if the scale or the numbers show it.
@@ -341,11 +363,21 @@ struct FuseRopePass : impl::FuseRopePassBase<FuseRopePass> {
   void runOnOperation() override {
     Fusion fusion(getOperation(), r1::RopeOp::getOperationName());
     Positional positional(getOperation());
-    fusion.forEach<Operation *>([&](Operation *op) {
+    SmallVector<Operation *> ends;
+    getOperation().walk([&](Operation *op) {
       if (isa<r1::AddOp, r1::ConcatOp, r1::ReshapeOp>(op) && !positional.contains(op->getResult(0))) {
-        std::ignore = fuse(fusion, positional, op->getResult(0));
+        ends.push_back(op);
       }
     });
+    // The last end is the whole rotation, with what of a head passes it. Where heads are a dimension of their own they
+    // are seen as such; what is left has one head.
+    for (bool hasHeads : {true, false}) {
+      for (Operation *end : llvm::reverse(ends)) {
+        if (!fusion.isErased(end) && (typeOf(end->getResult(0)).getRank() > 2) == hasHeads) {
+          std::ignore = fuse(fusion, positional, end->getResult(0));
+        }
+      }
+    }
   }
 
 private:

@@ -42,29 +42,27 @@ int64_t Fusion::eraseDead(Operation *root) {
   return count;
 }
 
-void Fusion::report(Operation *made, Location location, int64_t operations) {
+void Fusion::replace(ArrayRef<std::pair<Value, Value>> values) {
+  Location location = values.front().first.getLoc();
+  SmallVector<Operation *> roots;
+  for (auto [root, value] : values) {
+    roots.push_back(root.getDefiningOp());
+    root.replaceAllUsesWith(value);
+  }
+  int64_t operations = 0;
+  for (Operation *root : roots) {
+    operations += eraseDead(root);
+  }
   remark::passed(location, remark::RemarkOpts::name(composite).category("fusion").function(function.getName()))
       << remark::add("{0} operations became {1}", operations, composite)
       << remark::detail::Remark::Arg("Node", nodeName(location))
       << remark::detail::Remark::Arg("Operations", operations);
 }
 
-void Fusion::replace(Operation *root, ValueRange values) {
-  Location location = root->getLoc();
-  root->replaceAllUsesWith(values);
-  int64_t count = eraseDead(root);
-  report(values.front().getDefiningOp(), location, count);
-}
-
-void Fusion::replace(Value root, Value value) {
-  Operation *op = root.getDefiningOp();
-  Location location = op->getLoc();
-  root.replaceAllUsesWith(value);
-  int64_t count = eraseDead(op);
-  report(value.getDefiningOp(), location, count);
-}
-
 LogicalResult Fusion::miss(Operation *op, const Twine &rule, const Twine &fix) {
+  if (isQuiet) {
+    return failure();
+  }
   remark::missed(op->getLoc(), remark::RemarkOpts::name(composite).category("fusion").function(function.getName()))
       << remark::detail::Remark::Arg("Node", nodeName(op->getLoc()))
       << remark::detail::Remark::Arg("Reason", rule.str()) << remark::detail::Remark::Arg("Suggestion", fix.str());

@@ -27,19 +27,24 @@ public:
     }
   }
 
-  /// Puts `values` in the place of the results of `root`, erases what nobody uses any more, and reports the fusion.
-  void replace(mlir::Operation *root, mlir::ValueRange values);
-  void replace(mlir::Value root, mlir::Value value);
+  /// Whether a replacement has erased the operation.
+  bool isErased(mlir::Operation *op) const { return erased.contains(op); }
+
+  /// Puts the second of each pair in the place of the first, erases what nobody uses any more, and reports the fusion.
+  void replace(llvm::ArrayRef<std::pair<mlir::Value, mlir::Value>> values);
+  void replace(mlir::Value root, mlir::Value value) { replace({{root, value}}); }
   /// Reports that `op` looks like the end of a composite, which rule it breaks, and what would fix it.
   llvm::LogicalResult miss(mlir::Operation *op, const llvm::Twine &rule, const llvm::Twine &fix);
+  /// While it is not known that a composite was meant, nothing is a near miss.
+  void setQuiet(bool value) { isQuiet = value; }
 
 private:
   int64_t eraseDead(mlir::Operation *op);
-  void report(mlir::Operation *made, mlir::Location location, int64_t operations);
 
   mlir::func::FuncOp function;
   llvm::StringRef composite;
   llvm::DenseSet<mlir::Operation *> erased;
+  bool isQuiet = false;
 };
 
 /// The name of the node of the model's graph that a location stands for.

@@ -201,6 +201,104 @@ def FuseAttentionPass : FusePass<"r1-fuse-attention"> {
   }];
 }
 
+def FuseLatentAttentionPass : FusePass<"r1-fuse-latent-attention"> {
+  let summary = "Makes attention over keys and values that are expanded from a latent multi-head latent attention.";
+  let description = [{
+    Recovers MLA from any of its expanded forms: keys of a part that each head has of its own and a rotated one that all
+    share, multiplied together or apart, with or without a cache of keys and values. The cache of the fused operation holds
+    the normalized latent and the rotated part of each token, so that a function whose layers are all recognised gets a
+    cache of kind `latent` in the place of one of expanded heads. Needs `r1-fuse-rope` before.
+
+    Before:
+    ```mlir
+    %c = r1.rms_norm %latent_part, %norm {epsilon = 1.0e-6} : (tensor<?x512xf32>, tensor<512xf32>) -> tensor<?x512xf32>
+    %kv = r1.linear %c, %kv_b : (tensor<?x512xf32>, tensor<32768x512xf32>) -> tensor<?x32768xf32>
+    %k = r1.concat %k_nope, %k_rotated_of_all_heads axis 2
+        : (tensor<128x?x128xf32>, tensor<128x?x64xf32>) -> tensor<128x?x192xf32>
+    ... // attention with 128 heads of 192 and 128
+    ```
+    After:
+    ```mlir
+    %0 = r1.latent_attention %q, %latent norm %norm expand %kv_b at %positions
+        {heads = 128 : i64, nope_dim = 128 : i64, rope_dim = 64 : i64, value_dim = 128 : i64, rank = 512 : i64, ...}
+    ```
+  }];
+}
+
+def FuseRoutePass : FusePass<"r1-fuse-route"> {
+  let summary = "Makes choices of experts by their scores a router.";
+  let description = [{
+    The numbers of groups and of experts are those of the top-k operations between scores and choice; masks and fills in
+    between may be written in any way, since the whole is computed for random logits and held against `#r1.routing`.
+
+    Before:
+    ```mlir
+    %0 = r1.sigmoid %logits : tensor<?x8xf32>
+    %1 = r1.add %0, %bias : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+    %values, %indices = r1.topk 2 of %1 axis 1 : (tensor<?x8xf32>) -> (tensor<?x2xf32>, tensor<?x2xi64>)
+    %2 = r1.gather_elements %0, %indices axis 1 : (tensor<?x8xf32>, tensor<?x2xi64>) -> tensor<?x2xf32>
+    %3 = r1.reduce sum %2 over [1] keep_dims : (tensor<?x2xf32>) -> tensor<?x1xf32>
+    %4 = r1.div %2, %3 : (tensor<?x2xf32>, tensor<?x1xf32>) -> tensor<?x2xf32>
+    ```
+    After:
+    ```mlir
+    %experts, %weights = r1.route %logits bias %bias {routing = #r1.routing<sigmoid, top_k = 2, groups = 1, top_groups = 1,
+        group_score = max, normalize = true, scale = 1.0>}
+        : (tensor<?x8xf32>, tensor<8xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    ```
+  }];
+}
+
+def FuseExpertsPass : FusePass<"r1-fuse-experts"> {
+  let summary = "Makes gated MLPs that a router's choice reaches the experts that it chooses among.";
+  let description = [{
+    Experts may be a loop that picks each one's tokens and scatters the results, all of them on all tokens with a mask, or
+    products with stacked or gathered weights. Whether their results are summed with the router's weights is computed for
+    a few tokens. A graph that has fewer experts than its router chooses among is an error: it was traced with tokens that
+    did not reach the others. Needs `r1-fuse-route`, `r1-fuse-swiglu` and `r1-fuse-linear` before.
+
+    Before:
+    ```mlir
+    %experts, %weights = r1.route %logits {...} : (tensor<?x8xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    %0 = r1.linear %x, %gate0 : (tensor<?x4xf32>, tensor<6x4xf32>) -> tensor<?x6xf32>
+    %1 = r1.linear %x, %up0 : (tensor<?x4xf32>, tensor<6x4xf32>) -> tensor<?x6xf32>
+    %2 = r1.swiglu %0, %1 : tensor<?x6xf32>
+    %3 = r1.linear %2, %down0 : (tensor<?x6xf32>, tensor<4x6xf32>) -> tensor<?x4xf32>
+    ... // %4, the weight of expert 0 for each token, or 0
+    %5 = r1.mul %3, %4 : (tensor<?x4xf32>, tensor<?x1xf32>) -> tensor<?x4xf32>
+    ... // the same for experts 1 to 7, and their sum
+    ```
+    After:
+    ```mlir
+    %experts, %weights = r1.route %logits {...} : (tensor<?x8xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+    %gate = r1.weight [#gate0, #gate1, ...] : tensor<8x6x4xf32>
+    ...
+    %y = r1.experts %x to %experts, %weights gate %gate up %up down %down : ...
+    ```
+  }];
+}
+
+def FuseNextTokenBlockPass : FusePass<"r1-fuse-next-token-block"> {
+  let summary = "Makes the projection of two norms what stands in front of a multi-token prediction layer.";
+  let description = [{
+    Before:
+    ```mlir
+    %0 = r1.compare ne %positions, %zero : (tensor<?xi32>, tensor<i32>) -> tensor<?xi1>
+    %1 = r1.reshape %0 to [-1, 1] : (tensor<?xi1>) -> tensor<?x1xi1>
+    %2 = r1.select %1, %embedded, %none : (tensor<?x1xi1>, tensor<?x8xf32>, tensor<f32>) -> tensor<?x8xf32>
+    %3 = r1.rms_norm %2, %enorm {epsilon = 1.0e-6} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+    %4 = r1.rms_norm %hidden, %hnorm {epsilon = 1.0e-6} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+    %5 = r1.concat %3, %4 axis 1 : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x16xf32>
+    %6 = r1.linear %5, %projection : (tensor<?x16xf32>, tensor<8x16xf32>) -> tensor<?x8xf32>
+    ```
+    After:
+    ```mlir
+    %6 = r1.next_token_block %hidden, %embedded at %positions norms %hnorm, %enorm projection %projection
+        {epsilon = 1.0e-6} : ...
+    ```
+  }];
+}
+
 def SimplifyViewsPass : FusePass<"r1-simplify-views"> {
   let summary = "Takes away reshapes, transposes and slices that add up to nothing, and sizes of 1 in front of rows.";
   let description = [{

@@ -122,6 +122,13 @@ std::optional<RankedTensorType> Probe::typeOf(Value value) {
   return result.hasStaticShape() ? std::optional(remember(result.getShape())) : std::nullopt;
 }
 
+/// What an r1.dim comes to, if its operand's type can be told without computing it.
+std::optional<int64_t> Probe::sizeOf(Operation *op) {
+  auto dim = dyn_cast_or_null<r1::DimOp>(op);
+  std::optional<RankedTensorType> type = dim ? typeOf(dim.getInput()) : std::nullopt;
+  return type ? std::optional(type->getDimSize(dim.getAxis())) : std::nullopt;
+}
+
 std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
   llvm::SetVector<Value> inputs;
   llvm::SetVector<Operation *> needed;
@@ -144,13 +151,9 @@ std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
       }
       inputs.insert(value);
       contents.push_back(hostValue(HostTensor({static_cast<int64_t>(positions.size())}, positions)));
-    } else if (auto dim = dyn_cast_or_null<r1::DimOp>(op)) {
-      std::optional<RankedTensorType> type = typeOf(dim.getInput());
-      if (!type) {
-        return {};
-      }
+    } else if (std::optional<int64_t> size = sizeOf(op)) {
       inputs.insert(value);
-      contents.push_back(constantOf(type->getDimSize(dim.getAxis())));
+      contents.push_back(constantOf(*size));
     } else if (!op || isa<r1::CacheAppendOp, r1::CacheReadOp>(op) || (isa<r1::WeightOp>(op) && weightFolder.empty())) {
       return {};
     } else {

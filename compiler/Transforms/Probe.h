@@ -25,6 +25,8 @@ public:
   std::optional<llvm::SmallVector<HostTensor>> evaluate(mlir::ValueRange values);
 
 private:
+  std::optional<int64_t> sizeOf(mlir::Operation *op);
+
   int64_t tokens, past;
   llvm::StringRef weightFolder;
   llvm::DenseMap<mlir::Value, HostValue> bound;

@@ -53,8 +53,11 @@ private:
   static void simplify(Operation *op) {
     Value result = op->getResult(0);
     TensorView view = TensorView::of(result);
-    if (view.source == result || !view.isReshape()) {
+    if (view.source == result) {
       return;
+    }
+    if (!view.isReshape()) {
+      return sliceRows(op, view);
     }
     if (view.source.getType() == result.getType()) {
       result.replaceAllUsesWith(view.source);
@@ -68,6 +71,21 @@ private:
       OpBuilder builder(op);
       result.replaceAllUsesWith(reshapeTo(builder, op->getLoc(), view.source, typeOf(result), {}));
     }
+  }
+
+  /// Columns of rows that were given sizes of 1 are taken before instead of after.
+  static void sliceRows(Operation *op, const TensorView &view) {
+    auto type = typeOf(op->getResult(0));
+    int64_t rank = type.getRank();
+    if (rank <= 2 || view.sourceType().getRank() != 2 || !view.isWholeAxis(rank - 2, 0) ||
+        !llvm::all_of(type.getShape().drop_back(2), [](int64_t size) { return size == 1; }) ||
+        view.dims.back() != TensorView::Dimension{{1, type.getShape().back(), 1}}) {
+      return;
+    }
+    OpBuilder builder(op);
+    int64_t first = view.starts[1];
+    Value columns = r1::SliceOp::create(builder, op->getLoc(), view.source, 1, first, first + type.getShape().back());
+    op->getResult(0).replaceAllUsesWith(reshapeTo(builder, op->getLoc(), columns, type, op->getResult(0)));
   }
 
   /// Rows that were given sizes of 1 get them after the operation instead of before.
