@@ -22,6 +22,11 @@ Status checkReferences(const proto::Manifest &manifest) {
     if (!isPlainFileName(shard.name())) {
       return failure(ELAH_INVALID_DATA, "manifest: '%s' is no shard's plain file name", shard.name().c_str());
     }
+    // A header is what binds the artifact to the shard.
+    if (shard.header_size() < 8) {
+      return failure(ELAH_INVALID_DATA, "manifest: '%s' is no shard of a checkpoint: it has no header",
+                     shard.name().c_str());
+    }
     if (shard.size() > maxPackedBytes || shard.header_size() > shard.size()) {
       return failure(ELAH_INVALID_DATA, "manifest: the sizes of shard '%s' are out of range", shard.name().c_str());
     }

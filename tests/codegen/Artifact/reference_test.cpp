@@ -289,7 +289,8 @@ TEST_F(ReferenceTest, RefusesHostileManifests) {
   // Shards gone, recipes left: then the weights must be in a section, which there is none.
   expectRefused("lies outside the weights section", [](ArtifactParts &parts) { parts.manifest.clear_shards(); });
   // The header's bounds and hash are those of the file, whatever they are.
-  expectRefused("the header is not the one", [&](ArtifactParts &parts) { lastShard(parts)->set_header_size(0); });
+  expectRefused("the header is not the one", [&](ArtifactParts &parts) { lastShard(parts)->set_header_size(8); });
+  expectRefused("it has no header", [&](ArtifactParts &parts) { lastShard(parts)->set_header_size(0); });
   expectRefused("the header is not the one", [&](ArtifactParts &parts) { lastShard(parts)->set_header_hash(1); });
 }
 

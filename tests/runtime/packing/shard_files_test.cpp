@@ -78,13 +78,23 @@ TEST_F(ShardFilesTest, RefusesWhatIsNoShard) {
   ::mkfifo((folder.path / "pipe").c_str(), 0600);
   expectFails(files.open("pipe").status(), ELAH_INVALID_DATA,
               (folder.path / "pipe").string() + ": expected a regular file");
-  std::ofstream(folder.path / "short") << "1234567";
-  expectFails(files.open("short").status(), ELAH_INVALID_DATA,
-              (folder.path / "short").string() + ": expected at least the 8 bytes of the header's length, found 7");
-  std::ofstream(folder.path / "long") << std::string(8, '\xff') << "{}";
-  expectFails(files.open("long").status(), ELAH_INVALID_DATA,
-              (folder.path / "long").string() +
+  std::ofstream(folder.path / "short.safetensors") << "1234567";
+  expectFails(files.open("short.safetensors").status(), ELAH_INVALID_DATA,
+              (folder.path / "short.safetensors").string() +
+                  ": expected at least the 8 bytes of the header's length, found 7");
+  std::ofstream(folder.path / "long.safetensors") << std::string(8, '\xff') << "{}";
+  expectFails(files.open("long.safetensors").status(), ELAH_INVALID_DATA,
+              (folder.path / "long.safetensors").string() +
                   ": a header of 18446744073709551615 bytes does not fit the file of 10 bytes");
+}
+
+TEST_F(ShardFilesTest, TakesFilesOfOtherKindsAsTheyLie) {
+  ShardFiles files(folder.path.string());
+  std::ofstream(folder.path / "graph.onnx") << "123";
+  Result<proto::Shard> opened = files.open("graph.onnx");
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(opened->size(), 3u);
+  EXPECT_EQ(opened->header_size(), 0u);
 }
 
 TEST_F(ShardFilesTest, ReadsExactlyWhatIsThere) {
