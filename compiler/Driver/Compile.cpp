@@ -10,6 +10,7 @@
 #include "compiler/Driver/Pipeline.h"
 #include "compiler/Driver/Progress.h"
 #include "compiler/Driver/Register.h"
+#include "compiler/Transforms/FusionReport.h"
 #include "dialects/Exec/Exec.h"
 #include "frontends/HuggingFace/Import.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -206,6 +207,15 @@ private:
       llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
       output = (llvm::sys::path::filename(llvm::StringRef(path).rtrim('/')) + (options.isProgram ? "" : ".elah")).str();
     }
+    if (output.empty() && isIr && options.explainsFusion) {
+      return fail(Usage, "--explain-fusion has stdout for itself; name a file for the IR with -o");
+    }
+    if (options.explainsFusion && options.stopAfter == Phase::Import) {
+      return fail(Usage, "nothing is fused before the phase r1; stop there or later to explain it");
+    }
+    if (options.isJson && !options.explainsFusion) {
+      return fail(Usage, "--json is for --explain-fusion");
+    }
     if (!output.empty()) {
       llvm::StringRef folder = llvm::sys::path::parent_path(output);
       std::string parent = folder.empty() ? "." : folder.str();
@@ -270,6 +280,9 @@ private:
   int transform() {
     progress.begin("lowering");
     PassManager passes(&context);
+    if (options.explainsFusion) {
+      report.attach(context);
+    }
     PipelineOptions pipeline{options.cpu, maxContext, options.maxBatch, options.maxPrefill, options.precision};
     int status = Done;
     auto phaseEnds = [&](Phase phase) {
@@ -286,6 +299,10 @@ private:
     }
     bool succeeded = mlir::succeeded(passes.run(*module));
     lowerSeconds = progress.end();
+    if (options.explainsFusion) {
+      llvm::outs() << (options.isJson ? report.json() : report.text());
+      llvm::outs().flush();
+    }
     isFinished = options.stopAfter <= Phase::Exec;
     return succeeded || status != Done ? status : Unsupported;
   }
@@ -298,6 +315,9 @@ private:
       if (llvm::Error error = writeFile(path, textOf(current))) {
         return fail(std::move(error), CannotWrite);
       }
+    }
+    if (phase == Phase::R1 && options.explainsFusion) {
+      report.take(current);
     }
     return phase == options.stopAfter ? writeResult(textOf(current)) : Done;
   }
@@ -491,6 +511,7 @@ private:
   CpuObject object;
   int64_t maxContext = 0;
   bool isFinished = false;
+  FusionReport report;
   bool isGraph = false; ///< A plain graph, and no language model.
   double importSeconds = 0, lowerSeconds = 0, emitSeconds = 0, writeSeconds = 0;
 };

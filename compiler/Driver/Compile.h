@@ -24,6 +24,8 @@ struct CompileOptions {
   std::string precision = "auto";
   bool importsNextTokenLayers = false;
   unsigned threads = 1;
+  bool explainsFusion = false; ///< Say on stdout what became what, layer by layer, and what nearly did.
+  bool isJson = false;         ///< As JSON.
 };
 
 /// Compiles a model. Says on stderr what went wrong, or what was made. Returns an exit status: 0 done, 2 an option

@@ -19,11 +19,10 @@ void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::
     return;
   }
 
-  // Layers name the same tensors and tables again and again: one of each is enough. After it, a value has one
-  // definition, so that the conversion sees which products share an input.
-  passes.addPass(createCSEPass());
-  // Folds what needs no kernel, and drops what nobody uses. After it, every operation is work that a step must do.
-  passes.addPass(createCanonicalizerPass());
+  // A graph of primitives becomes the composites that it means; a checkpoint is made of them from the start. What is
+  // said twice is said once, and what needs no kernel is folded. After it, every operation is work that a step must do,
+  // a value has one definition, and what has a kernel of its own is one operation.
+  buildFusionPipeline(passes);
   if (!phaseEnds(Phase::R1)) {
     return;
   }

@@ -60,7 +60,7 @@ private:
     auto rows = RankedTensorType::get({cast<RankedTensorType>(tokens.getType()).getDimSize(0), type.getShape().back()},
                                       builder.getF32Type());
     Value result = r1::EmbeddingOp::create(builder, location, rows, tokens, table);
-    fusion.replace(root, reshapeTo(builder, location, result, type, root));
+    fusion.replace(root, reshapeTo(builder, location, result, type, gather.getIndices()));
     return success();
   }
 };

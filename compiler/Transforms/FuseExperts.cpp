@@ -18,8 +18,6 @@ namespace elah {
 
 namespace {
 
-RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-
 struct FuseExpertsPass : impl::FuseExpertsPassBase<FuseExpertsPass> {
   void runOnOperation() override {
     Fusion fusion(getOperation(), r1::ExpertsOp::getOperationName());
@@ -33,7 +31,7 @@ struct FuseExpertsPass : impl::FuseExpertsPassBase<FuseExpertsPass> {
 private:
   /// Fails only if the graph has lost experts.
   LogicalResult fuse(Fusion &fusion, r1::RouteOp route) {
-    int64_t experts = typeOf(route.getLogits()).getDimSize(1);
+    int64_t experts = cast<RankedTensorType>(route.getLogits().getType()).getDimSize(1);
     ExpertBranches branches(getOperation(), route);
     if (branches.count() == 0) {
       if (!llvm::all_of(route->getUsers(), llvm::IsaPred<r1::ExpertsOp>)) {
@@ -51,6 +49,9 @@ private:
     // The last value that needs no more than the choice and the experts is their sum, if it is one.
     SmallVector<Value> ends = branches.candidates();
     for (Value end : llvm::reverse(ends)) {
+      if (!hasOneUnknownSize(cast<RankedTensorType>(end.getType()))) {
+        continue;
+      }
       if (std::optional<SmallVector<int64_t>> order = branches.orderAt(end)) {
         OpBuilder builder(end.getDefiningOp());
         Location location = end.getLoc();
@@ -63,7 +64,7 @@ private:
         }
         Value result = r1::ExpertsOp::create(builder, location, input.getType(), input, route.getExperts(),
                                              route.getWeights(), weights.gate, weights.up, weights.down);
-        fusion.replace(end, reshapeTo(builder, location, result, typeOf(end), result));
+        fusion.replace(end, reshapeTo(builder, location, result, cast<RankedTensorType>(end.getType()), result));
         return success();
       }
     }

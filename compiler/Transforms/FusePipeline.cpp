@@ -8,7 +8,12 @@ using namespace mlir;
 namespace elah {
 
 void buildFusionPipeline(OpPassManager &passes) {
+  // A language model with a batch and pasts becomes a step of one sequence; its types then say so throughout.
+  passes.addPass(createAdoptLanguageModelPass());
+  passes.addPass(createInferShapesPass());
   // Shape arithmetic and copies that exporters leave are no part of any pattern.
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createInferShapesPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   OpPassManager &functions = passes.nest<func::FuncOp>();
@@ -29,6 +34,8 @@ void buildFusionPipeline(OpPassManager &passes) {
   functions.addPass(createFuseRoutePass());
   functions.addPass(createFuseExpertsPass());
   functions.addPass(createSimplifyViewsPass());
+  // A model without pasts has said by now what a cache must hold.
+  functions.addPass(createAttachCachePass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
 }

@@ -364,11 +364,11 @@ struct FuseRopePass : impl::FuseRopePassBase<FuseRopePass> {
     Fusion fusion(getOperation(), r1::RopeOp::getOperationName());
     Positional positional(getOperation());
     SmallVector<Operation *> ends;
-    getOperation().walk([&](Operation *op) {
-      if (isa<r1::AddOp, r1::ConcatOp, r1::ReshapeOp>(op) && !positional.contains(op->getResult(0))) {
-        ends.push_back(op);
+    for (Operation &op : getOperation().front()) {
+      if (isa<r1::AddOp, r1::ConcatOp, r1::ReshapeOp>(op) && !positional.contains(op.getResult(0))) {
+        ends.push_back(&op);
       }
-    });
+    }
     // The last end is the whole rotation, with what of a head passes it. Where heads are a dimension of their own they
     // are seen as such; what is left has one head.
     for (bool hasHeads : {true, false}) {

@@ -116,6 +116,9 @@ private:
     if (ShapedType::isDynamic(experts) || !typeOf(router.logits).getElementType().isF32()) {
       return miss("the logits are not f32, or the number of experts is not known", "compute the router in f32");
     }
+    if (!hasOneUnknownSize(typeOf(chosen.getIndices()))) {
+      return miss("tokens are spread over several dimensions of unknown size", "fix the batch to 1");
+    }
     if (failed(readRegion(router, experts))) {
       return miss("the choice depends on more than the scores and one bias for each expert",
                   "export the model in evaluation mode");

@@ -16,10 +16,10 @@ public:
   /// `composite` is the name of what is made, such as "r1.linear".
   Fusion(mlir::func::FuncOp function, llvm::StringRef composite) : function(function), composite(composite) {}
 
-  /// Calls `visit` on each operation of kind `Op` that is still there, in program order.
+  /// Calls `visit` on each operation of kind `Op` that is still there, in program order. What branches and loops hold
+  /// is left alone.
   template <typename Op> void forEach(llvm::function_ref<void(Op)> visit) {
-    llvm::SmallVector<Op> found;
-    function.walk([&](Op op) { found.push_back(op); });
+    llvm::SmallVector<Op> found(function.front().getOps<Op>());
     for (Op op : found) {
       if (!erased.contains(op)) {
         visit(op);

@@ -55,6 +55,59 @@ class FusePass<string argument, list<string> dialects = []> : Pass<argument, "::
   let dependentDialects = !listconcat(["::elah::r1::R1Dialect"], dialects);
 }
 
+def AdoptLanguageModelPass : Pass<"r1-adopt-language-model", "::mlir::ModuleOp"> {
+  let summary = "Makes an exported language model a step of one sequence: tokens, positions and a cache.";
+  let description = [{
+    A function `@main` with an input `input_ids` and a result `logits`, and no inputs but `attention_mask`, `position_ids`,
+    `cache_position` and past keys and values, becomes `@forward`. The batch is 1, nothing is padding, positions are given,
+    pasts are rows of the cache, and presents the cache that is returned. Any other function stays as it is. Run
+    `r1-infer-shapes` behind it: most types know their batch then.
+
+    Before:
+    ```mlir
+    func.func @main(%ids: tensor<?x?xi64> {r1.name = "input_ids"},
+                    %k: tensor<?x2x?x8xf32> {r1.name = "past_key_values.0.key"}, ...)
+        -> (tensor<?x?x71xf32> {r1.name = "logits"}, tensor<?x2x?x8xf32> {r1.name = "present.0.key"}, ...) {
+      ...
+      %present = r1.concat %k, %new axis 2 : (tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x2x?x8xf32>
+    ```
+    After:
+    ```mlir
+    func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>,
+                       %cache: !r1.cache<kv, layers = 1, key_width = 16, value_width = 16>)
+        -> (tensor<?x71xf32>, !r1.cache<kv, layers = 1, key_width = 16, value_width = 16>) {
+      ... // %ids is %tokens as [1, -1]
+      %0 = r1.cache_append %rows to key of %cache layer 0 : ... // %new as rows of 16
+      %1 = r1.cache_read key of %0 layer 0 : ...
+      %present = ... // %1 as [1, 2, -1, 8]
+    ```
+  }];
+  let dependentDialects = ["::elah::r1::R1Dialect"];
+}
+
+def AttachCachePass : FusePass<"r1-attach-cache"> {
+  let summary = "Lets the attention of a model that was exported without pasts remember what is behind.";
+  let description = [{
+    For a function `@forward(tokens, positions) -> logits` all of whose rows are computed apart but for attention, at
+    positions that are the given ones or 0, 1, 2, ...
+
+    Before:
+    ```mlir
+    func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x71xf32> {
+      ...
+      %0 = r1.attention %q, %k, %v at %positions {layer = 0 : i64, kv_heads = 2 : i64, head_dim = 8 : i64, ...}
+    ```
+    After:
+    ```mlir
+    func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>,
+                       %cache: !r1.cache<kv, layers = 1, key_width = 16, value_width = 16>)
+        -> (tensor<?x71xf32>, !r1.cache<kv, layers = 1, key_width = 16, value_width = 16>) {
+      ...
+      %0, %new = r1.attention %q, %k, %v at %positions cache %cache {layer = 0 : i64, ...}
+    ```
+  }];
+}
+
 def FuseLinearPass : FusePass<"r1-fuse-linear"> {
   let summary = "Makes products with weights, and a bias added to them, projections.";
   let description = [{

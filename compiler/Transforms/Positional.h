@@ -21,6 +21,7 @@ public:
 
 private:
   llvm::DenseSet<mlir::Value> values;
+  mlir::Value given; ///< The positions that a language model's step is given.
 };
 
 } // namespace elah

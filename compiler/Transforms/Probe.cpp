@@ -154,7 +154,8 @@ std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
     } else if (std::optional<int64_t> size = sizeOf(op)) {
       inputs.insert(value);
       contents.push_back(constantOf(*size));
-    } else if (!op || isa<r1::CacheAppendOp, r1::CacheReadOp>(op) || (isa<r1::WeightOp>(op) && weightFolder.empty())) {
+    } else if (!op || op->getNumRegions() > 0 || op->getBlock() != values.front().getParentBlock() ||
+               isa<r1::CacheAppendOp, r1::CacheReadOp>(op) || (isa<r1::WeightOp>(op) && weightFolder.empty())) {
       return {};
     } else {
       needed.insert(op);

@@ -67,7 +67,7 @@ private:
     if (view.source == op->getOperand(0) && isa<r1::ReshapeOp>(op)) {
       return;
     }
-    if (llvm::count_if(typeOf(result).getShape(), ShapedType::isDynamic) <= 1) {
+    if (hasOneUnknownSize(typeOf(result))) {
       OpBuilder builder(op);
       result.replaceAllUsesWith(reshapeTo(builder, op->getLoc(), view.source, typeOf(result), {}));
     }

@@ -397,11 +397,13 @@ Value asRows(OpBuilder &builder, Location location, Value value, int64_t trailin
   return r1::ReshapeOp::create(builder, location, value, ArrayRef<int64_t>{-1, columns});
 }
 
+bool hasOneUnknownSize(RankedTensorType type) { return llvm::count_if(type.getShape(), ShapedType::isDynamic) <= 1; }
+
 Value reshapeTo(OpBuilder &builder, Location location, Value value, RankedTensorType type, Value like) {
   if (value.getType() == type) {
     return value;
   }
-  if (llvm::count_if(type.getShape(), ShapedType::isDynamic) <= 1) {
+  if (hasOneUnknownSize(type)) {
     SmallVector<int64_t> sizes = llvm::map_to_vector(type.getShape(), [](int64_t s) { return isDynamic(s) ? -1 : s; });
     return r1::ReshapeOp::create(builder, location, type, value, Value(), builder.getDenseI64ArrayAttr(sizes));
   }

@@ -64,7 +64,9 @@ void mergeFactors(TensorView::Dimension &factors);
 /// is a reshape of such a tensor, a reshape otherwise.
 mlir::Value asRows(mlir::OpBuilder &builder, mlir::Location location, mlir::Value value, int64_t trailing = 1);
 
-/// A reshape to `type`, whose dynamic sizes are those of `like` (of the same rank) if there are several.
+/// Whether at most one size is not known: then a reshape to the type needs no computed shape.
+bool hasOneUnknownSize(mlir::RankedTensorType type);
+/// A reshape to `type`, whose dynamic sizes are those of the first dimensions of `like` if there are several.
 mlir::Value reshapeTo(mlir::OpBuilder &builder, mlir::Location location, mlir::Value value, mlir::RankedTensorType type,
                       mlir::Value like);
 

@@ -131,6 +131,9 @@ int elahCompileCommand(int argc, char **argv) {
                  "object (native code)")
       ->check(oneOf({std::begin(elah::phaseNames), std::end(elah::phaseNames)}))
       ->type_name("PHASE");
+  app.add_flag("--explain-fusion", options.explainsFusion,
+               "Say what the model's operations became, layer by layer,\nand for each near miss what would fix it");
+  app.add_flag("--json", options.isJson, "Explain as JSON");
   app.add_option("--dump-ir", options.dumpFolder, "Write the IR after each phase and each kernel's code there")
       ->type_name("FOLDER");
   try {

@@ -3,8 +3,30 @@
 // RUN: elah-opt %s --elah-pipeline="cpu=x86-64-v3 max-context=64 max-sequences=2 max-tokens=16" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PASSES
 
 // PASSES: builtin.module(
-// PASSES-NEXT: cse,
+// PASSES-NEXT: r1-adopt-language-model,
+// PASSES-NEXT: r1-infer-shapes,
 // PASSES-NEXT: canonicalize{
+// PASSES-NEXT: r1-infer-shapes,
+// PASSES-NEXT: canonicalize{
+// PASSES-NEXT: cse,
+// PASSES-NEXT: func.func(
+// PASSES-NEXT: r1-fuse-linear,
+// PASSES-NEXT: r1-fuse-rms-norm,
+// PASSES-NEXT: r1-fuse-swiglu,
+// PASSES-NEXT: r1-fuse-softmax,
+// PASSES-NEXT: r1-fuse-embedding,
+// PASSES-NEXT: r1-simplify-views,
+// PASSES-NEXT: r1-fuse-rope,
+// PASSES-NEXT: r1-fuse-latent-attention,
+// PASSES-NEXT: r1-fuse-attention,
+// PASSES-NEXT: r1-fuse-next-token-block,
+// PASSES-NEXT: r1-fuse-route,
+// PASSES-NEXT: r1-fuse-experts,
+// PASSES-NEXT: r1-simplify-views,
+// PASSES-NEXT: r1-attach-cache
+// PASSES-NEXT: ),
+// PASSES-NEXT: canonicalize{
+// PASSES-NEXT: cse,
 // PASSES-NEXT: convert-r1-to-exec{cpu=x86-64-v3 max-context=64 max-sequences=2 max-tokens=16
 // PASSES-NEXT: exec-outline-kernels,
 // PASSES-NEXT: exec-plan-arena
