@@ -122,8 +122,11 @@ LogicalResult RangeOp::inferReturnTypes(MLIRContext *, std::optional<Location> l
     // In 128 bits, limit - start does not wrap.
     APInt distance = limit->sext(128) - start->sext(128), by = step->sext(128);
     bool isEmpty = by.isNegative() ? !distance.isNegative() : !distance.isStrictlyPositive();
-    APInt count = distance.abs() + by.abs() - 1;
-    size = isEmpty ? 0 : count.udiv(by.abs()).trunc(64).getSExtValue();
+    APInt count = (distance.abs() + by.abs() - 1).udiv(by.abs());
+    if (!isEmpty && count.getActiveBits() > 46) { // range_c3
+      return reject<RangeOp>(location, "must have fewer than 2^46 elements");
+    }
+    size = isEmpty ? 0 : count.trunc(64).getSExtValue();
   }
   types.push_back(RankedTensorType::get({size}, type.getElementType()));
   return success();

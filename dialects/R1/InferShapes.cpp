@@ -3,6 +3,7 @@
 // the number that it has in the operation's description; the test of the same name breaks it.
 #include "dialects/R1/R1.h"
 #include "mlir/Dialect/Traits.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace elah::r1;
@@ -71,8 +72,8 @@ LogicalResult ReshapeOp::inferReturnTypes(MLIRContext *, std::optional<Location>
     }
     if (size == -1) {
       left = &size;
-    } else {
-      known *= size;
+    } else if (llvm::MulOverflow(known, size, known)) { // reshape_c2
+      return reject<ReshapeOp>(location, "sizes must be those of a tensor, found [", *adaptor.getSizes(), "]");
     }
   }
   if (input.hasStaticShape()) {

@@ -38,9 +38,9 @@ Elements sliced(SliceOp op, int depth) {
   }
   int64_t count = static_cast<int64_t>(elements->size());
   auto inRange = [&](int64_t bound) { return std::clamp<int64_t>(bound < 0 ? bound + count : bound, 0, count); };
-  int64_t limit = op.getLimit() ? inRange(*op.getLimit()) : count;
+  int64_t limit = op.getLimit() ? inRange(*op.getLimit()) : count, step = std::min<int64_t>(op.getStep(), maxElements);
   SmallVector<int64_t> result;
-  for (int64_t index = inRange(op.getStart()); index < limit; index += op.getStep()) {
+  for (int64_t index = inRange(op.getStart()); index < limit; index += step) {
     result.push_back((*elements)[index]);
   }
   return result;

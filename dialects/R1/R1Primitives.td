@@ -41,6 +41,7 @@ def R1_RangeOp : R1_Primitive<"range"> {
   let description = [{
     (C1) start, limit and step are scalars of one type.
     (C2) step is not zero, if it is a constant.
+    (C3) there are fewer than 2^46 elements, if all three are constants.
   }];
   let arguments = (ins R1_Number:$start, R1_Number:$limit, R1_Number:$step);
   let results = (outs R1_Number:$result);

@@ -26,6 +26,17 @@ func.func @range_c2(%a: tensor<i64>) {
 
 // -----
 
+func.func @range_c3() {
+  %start = r1.constant dense<0> : tensor<i64>
+  %limit = r1.constant dense<9223372036854775807> : tensor<i64>
+  %step = r1.constant dense<1> : tensor<i64>
+  // expected-error@+1 {{must have fewer than 2^46 elements}}
+  %0 = r1.range %start, %limit, %step : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
+  return
+}
+
+// -----
+
 func.func @cast_c1(%x: tensor<4xf32>) {
   // expected-error@+1 {{casts to what tensors are made of, found 'i24'}}
   %0 = r1.cast %x to i24 : (tensor<4xf32>) -> tensor<4xi32>

@@ -1,0 +1,78 @@
+// ONNX's own backend tests (libonnx-testdata) on the reference interpreter. backend_cases.txt names what each case is
+// expected to come to, "pass" or "unsupported"; a case that does otherwise fails the test, in either direction.
+//   onnx-backend --print     prints the list as it would have to be
+#include "compiler/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "tests/frontends/Onnx/BackendCases.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "gtest/gtest.h"
+#include <cstdio>
+
+namespace elah {
+namespace {
+
+constexpr const char *suite = "/usr/share/libonnx-testdata/data";
+bool prints = false;
+
+mlir::FailureOr<llvm::SmallVector<HostValue>> interpretCase(mlir::ModuleOp module, llvm::ArrayRef<HostValue> inputs,
+                                                            llvm::StringRef folder) {
+  InterpretOptions options;
+  options.precision = Precision::F32;
+  options.weightFolder = folder.str();
+  mlir::PassManager passes(module.getContext());
+  passes.addPass(createDecomposeCompositesPass());
+  if (mlir::failed(passes.run(module))) {
+    return mlir::failure();
+  }
+  return interpret(module, "main", inputs, options);
+}
+
+std::map<std::string, std::string> expectedStates() {
+  auto file = llvm::MemoryBuffer::getFile(ELAH_SOURCE_DIR "/tests/frontends/Onnx/backend_cases.txt");
+  std::map<std::string, std::string> states;
+  llvm::SmallVector<llvm::StringRef> lines;
+  if (file) {
+    (*file)->getBuffer().split(lines, '\n', -1, /*KeepEmpty=*/false);
+  }
+  for (llvm::StringRef line : lines) {
+    auto [state, name] = line.split(' ');
+    states[name.str()] = state.str();
+  }
+  return states;
+}
+
+TEST(OnnxBackend, CasesEndAsListed) {
+  std::vector<std::string> cases = backendCases(suite);
+  ASSERT_EQ(cases.size(), 1072u) << "is libonnx-testdata installed?";
+  std::map<std::string, std::string> expected = expectedStates();
+  std::map<std::string, std::array<int, 3>> table;
+  for (const std::string &name : cases) {
+    CaseResult result = runBackendCase(suite, name, interpretCase);
+    ++table[name.substr(0, name.find('/'))][result.state];
+    const char *state = result.state == CaseResult::Pass          ? "pass"
+                        : result.state == CaseResult::Unsupported ? "unsupported"
+                                                                  : "fail";
+    if (prints) {
+      std::printf("%s %s%s%s\n", state, name.c_str(), result.state == CaseResult::Fail ? " # " : "",
+                  result.state == CaseResult::Fail ? result.message.c_str() : "");
+    } else {
+      EXPECT_EQ(state, expected[name]) << name << ": " << result.message;
+    }
+  }
+  FILE *out = prints ? stderr : stdout;
+  std::fprintf(out, "%-20s %6s %12s %6s\n", "cases", "pass", "unsupported", "fail");
+  for (const auto &[kind, counts] : table) {
+    std::fprintf(out, "%-20s %6d %12d %6d\n", kind.c_str(), counts[0], counts[1], counts[2]);
+  }
+}
+
+} // namespace
+} // namespace elah
+
+int main(int argc, char **argv) {
+  testing::InitGoogleTest(&argc, argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  elah::prints = argc > 1 && llvm::StringRef(argv[1]) == "--print";
+  return RUN_ALL_TESTS();
+}
