@@ -13,6 +13,7 @@
 #include "compiler/Transforms/FusionReport.h"
 #include "dialects/Exec/Exec.h"
 #include "frontends/HuggingFace/Import.h"
+#include "frontends/Onnx/Import.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/Pass.h"
@@ -169,6 +170,15 @@ private:
     return rest.empty() || path.contains(' ') ? fail(status, message) : fail(status, path, rest);
   }
 
+  /// Where the model's files lie: its folder, or that of its graph.
+  std::string modelFolder() const {
+    if (!isOnnxGraph(options.model)) {
+      return options.model;
+    }
+    llvm::StringRef folder = llvm::sys::path::parent_path(options.model);
+    return folder.empty() ? "." : folder.str();
+  }
+
   /// Everything that can be known to be wrong before any work is done.
   int check() {
     if (ModelInputProblem problem = checkModelInput(options.model); problem.status != 0) {
@@ -205,7 +215,9 @@ private:
       llvm::SmallString<256> path(options.model);
       llvm::sys::fs::make_absolute(path);
       llvm::sys::path::remove_dots(path, /*remove_dot_dot=*/true);
-      output = (llvm::sys::path::filename(llvm::StringRef(path).rtrim('/')) + (options.isProgram ? "" : ".elah")).str();
+      llvm::StringRef name = llvm::sys::path::filename(llvm::StringRef(path).rtrim('/'));
+      name.consume_back(".onnx");
+      output = (name + (options.isProgram ? "" : ".elah")).str();
     }
     if (output.empty() && isIr && options.explainsFusion) {
       return fail(Usage, "--explain-fusion has stdout for itself; name a file for the IR with -o");
@@ -228,8 +240,8 @@ private:
         }
         bool isThere = false;
         StringRef extension = llvm::sys::path::extension(output);
-        if ((extension == ".safetensors" || extension == ".json") &&
-            !llvm::sys::fs::equivalent(parent, options.model, isThere) && isThere) {
+        if ((extension == ".safetensors" || extension == ".json" || extension == ".onnx") &&
+            !llvm::sys::fs::equivalent(parent, modelFolder(), isThere) && isThere) {
           return fail(CannotCreate, output, "is one of the model's own files; -o names the file to write");
         }
       }
@@ -255,7 +267,8 @@ private:
     progress.begin("reading " + options.model);
     ImportOptions importing;
     importing.nextTokenLayers = options.importsNextTokenLayers ? NextTokenLayers::Import : NextTokenLayers::Skip;
-    module = importHuggingFace(&context, options.model, importing);
+    module = isOnnxGraph(options.model) ? importOnnx(&context, options.model)
+                                        : importHuggingFace(&context, options.model, importing);
     importSeconds = progress.end();
     if (!module) {
       return BadData;
@@ -390,7 +403,7 @@ private:
     contents.object = std::move(object.image);
     contents.scratchBytes = std::move(object.scratchBytes);
     contents.target = target;
-    contents.modelFolder = options.model;
+    contents.modelFolder = modelFolder();
     contents.flags = {{"target", "cpu"},
                       {"cpu", target.name},
                       {"cpu-features", target.features},
@@ -407,7 +420,7 @@ private:
     writing.runnerPath = options.isProgram ? options.runner : "";
     writing.threads = options.threads;
     writing.progress = [this](uint64_t done, uint64_t total) { progress.update(done, total); };
-    llvm::SmallString<256> tokenizer(options.model);
+    llvm::SmallString<256> tokenizer(modelFolder());
     llvm::sys::path::append(tokenizer, "tokenizer.json");
     if (!isGraph && !llvm::sys::fs::exists(tokenizer)) {
       progress.print(tokenizer.str().str() + ": warning: is not there; the model will take token ids, but no text");

@@ -12,7 +12,7 @@ namespace elah {
 namespace {
 
 constexpr llvm::StringLiteral expected =
-    "expected a Hugging Face model folder (config.json, *.safetensors, tokenizer.json)";
+    "expected a Hugging Face model folder (config.json, *.safetensors, tokenizer.json) or an ONNX graph (.onnx)";
 
 ModelInputProblem bad(llvm::StringRef path, const llvm::Twine &message) { return {65, path.str(), message.str()}; }
 
@@ -31,9 +31,6 @@ ModelInputProblem describeFile(llvm::StringRef path) {
   if (llvm::StringRef(magic).starts_with("GGUF") || extension == ".gguf") {
     return bad(path, "found a GGUF file, " + expected + ", as the model was published before its conversion to GGUF");
   }
-  if (extension == ".onnx") {
-    return bad(path, "found an ONNX graph, " + expected + "; ONNX graphs are not read yet");
-  }
   if (extension == ".safetensors") {
     return bad(path, "found one file of a checkpoint, " + expected + "; give its folder: " + parent);
   }
@@ -48,6 +45,10 @@ ModelInputProblem describeFile(llvm::StringRef path) {
 }
 
 } // namespace
+
+bool isOnnxGraph(llvm::StringRef path) {
+  return llvm::sys::path::extension(path) == ".onnx" && llvm::sys::fs::is_regular_file(path);
+}
 
 ModelInputProblem checkModelInput(llvm::StringRef path) {
   llvm::sys::fs::file_status status;
@@ -66,6 +67,9 @@ ModelInputProblem checkModelInput(llvm::StringRef path) {
     }
     return {66, path.str(), message};
   }
+  if (isOnnxGraph(path)) {
+    return {};
+  }
   if (!llvm::sys::fs::is_directory(status)) {
     return describeFile(path);
   }
@@ -75,7 +79,11 @@ ModelInputProblem checkModelInput(llvm::StringRef path) {
     std::error_code code;
     for (llvm::sys::fs::directory_iterator entry(path, code), end; entry != end && !code; entry.increment(code)) {
       llvm::StringRef extension = llvm::sys::path::extension(entry->path());
-      if (extension == ".gguf" || extension == ".onnx") {
+      if (extension == ".onnx") {
+        return {66, path.str(),
+                "there is no config.json in this folder; to compile the graph in it, give " + entry->path()};
+      }
+      if (extension == ".gguf") {
         ModelInputProblem problem = describeFile(entry->path());
         problem.message += "; there is no config.json beside it";
         return problem;

@@ -44,7 +44,7 @@ std::string describe(const CLI::App *app, const CLI::Error &error) {
   if (dynamic_cast<const CLI::ExtrasError *>(&error)) {
     for (const std::string &extra : app->remaining()) {
       if (!llvm::StringRef(extra).starts_with("-")) {
-        message = "expected one model folder, found '" + extra + "', too";
+        message = "expected one model, found '" + extra + "', too";
         continue;
       }
       message = "unknown option '" + extra + "'";
@@ -86,7 +86,8 @@ int elahCompileCommand(int argc, char **argv) {
              "      one program with everything inside; then: ./ask-r1 --prompt \"Why is the sky blue?\"\n"
              "  elah compile DeepSeek-R1 --weights reference --stop-after exec -o r1.mlir\n"
              "      the program of launches that R1 becomes, in a minute, without reading a weight");
-  app.add_option("model", options.model, "A Hugging Face model folder: config.json, *.safetensors, tokenizer.json")
+  app.add_option("model", options.model,
+                 "A Hugging Face model folder: config.json, *.safetensors, tokenizer.json;\nor an ONNX graph (.onnx)")
       ->required()
       ->type_name("FOLDER");
   app.add_option("-o,--output", options.output, "The file to write (default: the folder's name with .elah)")

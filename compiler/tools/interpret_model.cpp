@@ -2,6 +2,7 @@
 #include "compiler/tools/interpret_model.h"
 #include "codegen/Reference/Interpreter.h"
 #include "compiler/Transforms/Passes.h"
+#include "compiler/tools/npy.h"
 #include "dialects/R1/R1.h"
 #include "frontends/HuggingFace/Import.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -40,24 +41,6 @@ bool isForward(func::FuncOp function) {
   Type cache = function.getArgumentTypes()[2];
   return isIndices(function.getArgumentTypes()[0]) && isIndices(function.getArgumentTypes()[1]) &&
          isa<r1::CacheType>(cache) && function.getResultTypes()[1] == cache && logits && logits.getRank() == 2;
-}
-
-int writeNpy(StringRef path, int64_t rows, int64_t columns, ArrayRef<float> values) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
-                       std::to_string(columns) + "), }";
-  header.resize(llvm::alignTo(10 + header.size() + 1, 64) - 10 - 1, ' ');
-  header += '\n';
-  std::error_code code;
-  llvm::raw_fd_ostream file(path, code);
-  if (!code) {
-    file << StringRef("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size() & 0xff)
-         << static_cast<char>(header.size() >> 8) << header;
-    file.write(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
-    file.close();
-    code = file.error();
-    file.clear_error();
-  }
-  return code ? reportError(path + ": cannot write: " + code.message(), cannotWrite) : 0;
 }
 
 } // namespace
@@ -120,7 +103,9 @@ int interpretModel(const InterpretModelOptions &options) {
     vocabulary = rows.shape[1];
     cache = (*results)[1];
   }
-  return writeNpy(options.logitsFile, position, vocabulary, logits);
+  HostTensor rows({position, vocabulary}, Floats(logits.begin(), logits.end()));
+  std::string problem = writeNpy(options.logitsFile, rows, Float32Type::get(&context));
+  return problem.empty() ? 0 : reportError(problem, cannotWrite);
 }
 
 } // namespace elah

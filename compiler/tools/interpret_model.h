@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace elah {
@@ -15,11 +16,16 @@ struct InterpretModelOptions {
   size_t chunk = 0;      ///< Tokens of one call; 0 for all.
   bool isSingle = false; ///< f32 rather than f64.
   std::string logitsFile;
+  std::vector<std::pair<std::string, std::string>> inputs; ///< Of a graph: name and .npy file.
+  std::string outputFolder;                                ///< Where a graph's outputs go, NAME.npy.
 };
 
 /// Runs the model's `@forward` on the reference interpreter and writes the logits of all tokens, [tokens, vocabulary]
 /// f32 as .npy. Returns the program's exit status; a failure has been reported on stderr.
 int interpretModel(const InterpretModelOptions &options);
+
+/// Runs an ONNX graph on the reference interpreter, from .npy files to .npy files.
+int interpretGraph(const InterpretModelOptions &options);
 
 } // namespace elah
 

@@ -81,11 +81,11 @@ ExternalPlace placeOf(const onnx::TensorProto &tensor, ExternalData &external, u
 }
 
 /// The elements of a typed field as little-endian bytes.
-template <typename Field> std::string bytesOf(const Field &field, Type element, int64_t count) {
+template <typename Field> std::string bytesOf(const Field &field, Type element) {
   std::string bytes;
-  bytes.reserve(byteCount(element, count));
   // Two numbers of 4 bits stand in one entry, as they would in a byte.
   unsigned width = isSubByte(element) ? 1 : static_cast<unsigned>(byteCount(element, 1));
+  bytes.reserve(static_cast<size_t>(field.size()) * width);
   for (auto value : field) {
     uint64_t bits;
     if constexpr (std::is_same_v<decltype(value), float>) {
@@ -100,20 +100,20 @@ template <typename Field> std::string bytesOf(const Field &field, Type element, 
   return bytes;
 }
 
-std::string typedBytes(const onnx::TensorProto &tensor, Type element, int64_t count) {
+std::string typedBytes(const onnx::TensorProto &tensor, Type element) {
   if (element.isF32()) {
-    return bytesOf(tensor.float_data(), element, count);
+    return bytesOf(tensor.float_data(), element);
   }
   if (element.isF64()) {
-    return bytesOf(tensor.double_data(), element, count);
+    return bytesOf(tensor.double_data(), element);
   }
   if (element.isSignlessInteger(64)) {
-    return bytesOf(std::vector<int64_t>(tensor.int64_data().begin(), tensor.int64_data().end()), element, count);
+    return bytesOf(std::vector<int64_t>(tensor.int64_data().begin(), tensor.int64_data().end()), element);
   }
   if (element.isUnsignedInteger(32) || element.isUnsignedInteger(64)) {
-    return bytesOf(std::vector<uint64_t>(tensor.uint64_data().begin(), tensor.uint64_data().end()), element, count);
+    return bytesOf(std::vector<uint64_t>(tensor.uint64_data().begin(), tensor.uint64_data().end()), element);
   }
-  return bytesOf(std::vector<int64_t>(tensor.int32_data().begin(), tensor.int32_data().end()), element, count);
+  return bytesOf(std::vector<int64_t>(tensor.int32_data().begin(), tensor.int32_data().end()), element);
 }
 
 /// As MLIR holds them: truth values a bit each, numbers of 4 bits a byte each.
@@ -230,7 +230,7 @@ DenseElementsAttr TensorReader::read(MLIRContext *context, const onnx::TensorPro
   } else if (tensor.has_raw_data() && !(tensor.raw_data().empty() && expected != 0)) {
     bytes = tensor.raw_data();
   } else {
-    bytes = typedBytes(tensor, element, count);
+    bytes = typedBytes(tensor, element);
   }
   if (bytes.size() != expected) {
     throw Failure(code::tensor, "expected the " + Twine(expected) + " bytes of " + Twine(count) + " elements, found " +

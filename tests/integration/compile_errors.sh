@@ -39,7 +39,7 @@ expect 2 "usage: elah VERB" "$elah"
 expect 2 "unknown verb 'complie': expected compile, run, inspect, tokenize, verify or bench; did you mean compile?" "$elah" complie
 expect 2 "elah compile model" "$elah" model
 expect 2 "unknown option '--wieghts'; did you mean --weights?" "$elah" compile model --wieghts embed
-expect 2 "expected one model folder, found 'model2', too" "$elah" compile model model2
+expect 2 "expected one model, found 'model2', too" "$elah" compile model model2
 expect 2 "model is required" "$elah" compile
 expect 2 "--target: expected cpu, found 'h100'" "$elah" compile model --target h100
 expect 2 "unknown CPU 'pentium': expected one of host, aarch64" "$elah" compile model --cpu pentium
@@ -52,12 +52,12 @@ expect 2 "--stop-after: expected import, r1, kernel, exec, object or artifact, f
 # The model.
 expect 66 "there is no such folder" "$elah" compile nowhere
 expect 66 "huggingface-cli download deepseek-ai/DeepSeek-R1 --local-dir DeepSeek-R1" "$elah" compile deepseek-ai/DeepSeek-R1
-expect 65 "found one file of a checkpoint, expected a Hugging Face model folder (config.json, *.safetensors, tokenizer.json); give its folder: model" "$elah" compile model/model.safetensors
+expect 65 "found one file of a checkpoint, expected a Hugging Face model folder (config.json, *.safetensors, tokenizer.json) or an ONNX graph (.onnx); give its folder: model" "$elah" compile model/model.safetensors
 expect 65 "give its folder: model" "$elah" compile model/config.json
 printf 'GGUF\3\0\0\0' >some.gguf
 expect 65 "found a GGUF file" "$elah" compile some.gguf
 : >graph.onnx
-expect 65 "found an ONNX graph" "$elah" compile graph.onnx
+expect 65 "is no ONNX model: it has no graph" "$elah" compile graph.onnx
 : >pytorch_model.bin
 expect 65 "found a PyTorch pickle" "$elah" compile pytorch_model.bin
 mkdir empty
