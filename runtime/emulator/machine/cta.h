@@ -23,10 +23,13 @@ class Grid;
 class Cluster;
 
 struct NamedBarrier {
-  uint32_t expected = 0; ///< threads; 0 while nobody has come
+  static constexpr uint32_t everybody = ~uint32_t(0);
+
+  uint32_t expected = 0; ///< threads; 0 while nobody has come, `everybody` for all of the CTA that are alive
   uint32_t arrived = 0;
   uint32_t generation = 0;
-  uint32_t reduced = 0; ///< bar.red's value
+  uint32_t reduced = 0;         ///< bar.red's value so far
+  uint32_t results[2] = {0, 0}; ///< of finished generations, even and odd
 };
 
 class Cta {
@@ -41,6 +44,7 @@ public:
   std::array<NamedBarrier, 16> barriers;
   Mbarriers mbarriers;        ///< of this CTA's shared memory
   unsigned registersFree = 0; ///< setmaxnreg's pool
+  bool dependentsLaunched = false;
 
   Grid &grid() const;
 
@@ -55,7 +59,10 @@ public:
 
 private:
   std::vector<std::byte> sharedBytes;
-  std::vector<std::byte> localBytes;
+  struct Freer {
+    void operator()(std::byte *bytes) const;
+  };
+  std::unique_ptr<std::byte, Freer> localBytes; ///< calloc's: untouched pages cost nothing
 };
 
 /// Where a generic or shared address leads. `cta` is set for shared memory, and then `offset` counts in it.
@@ -70,7 +77,8 @@ struct Target {
 
 class Cluster {
 public:
-  Cluster(Grid &grid, const uint32_t (&firstCta)[3]);
+  /// The cluster with the number `linear` of the grid.
+  Cluster(Grid &grid, uint32_t linear);
   ~Cluster();
 
   Grid &grid;
@@ -87,8 +95,20 @@ public:
   /// Runs until finished, or nothing in it can go on, or `budget` is spent; true if anything moved.
   bool run(uint64_t budget);
   bool finished() const;
+  uint64_t signals = 0;      ///< waits that came to their end
+  uint64_t instructions = 0; ///< that its warps have run: the emulated clock
+  const uint32_t linear;     ///< its number in the grid, x fastest
   /// Every group that waits, and for what: the wait graph.
   std::string describeWaits();
+
+private:
+  bool turn(uint64_t &budget, bool &yielded);
+  void deadlock();
+  void endCtas();
+
+  uint64_t timeOuts = 0;        ///< in a row, with nothing else happening
+  std::vector<bool> ended;      ///< CTAs whose end is told
+  std::vector<uint32_t> delays; ///< adversarial: turns that each warp, by number, still sits out
 };
 
 } // namespace emulator

@@ -50,6 +50,8 @@ public:
 
   // Operands. A register's type must fit (PTX ISA 9.4 "operand size exceeding" rules for ld, st, cvt: `relaxed`).
   unsigned operandCount() const;
+  /// An error where the instruction has more operands than these.
+  void operandsEnd(unsigned count);
   const ptx::Operand &operand(unsigned index) const;
   Operand source(const ptx::Operand &operand, ptx::Type type, bool relaxed = false);
   Operand source(unsigned index, ptx::Type type, bool relaxed = false) { return source(operand(index), type, relaxed); }
@@ -58,6 +60,27 @@ public:
   Operand destination(unsigned index, ptx::Type type, bool relaxed = false) {
     return destination(operand(index), type, relaxed);
   }
+  /// The type that a register was declared with; None for anything else.
+  ptx::Type registerType(const ptx::Operand &operand) const;
+  ptx::Type registerType(unsigned index) const { return registerType(operand(index)); }
+  /// Bytes a lane of what `source` and `destination` give for a relaxed operand: the register's width, which may
+  /// exceed the type's; the type's own for immediates and sinks.
+  unsigned width(const ptx::Operand &operand, ptx::Type type) const;
+  unsigned width(unsigned index, ptx::Type type) const { return width(operand(index), type); }
+  /// A register of the machine's own, that one instruction writes and reads.
+  Operand temporary(ptx::Type type);
+  /// Puts an instruction of the machine's own before this one (reading a clock, say); it runs for the whole group.
+  void before(Op op);
+  /// The code that a call leads to; null for an external function (`externalName` says which).
+  const Code *callee(const ptx::Operand &operand, std::string *externalName);
+  /// Where a function's or a call's parameter lies in its frame's local memory.
+  struct LocalVariable {
+    uint32_t offset = 0, size = 0;
+  };
+  std::optional<LocalVariable> localVariable(std::string_view name) const;
+  /// Code of functions by the number that stands for a function's address.
+  const std::vector<const Code *> *functionsByAddress() const;
+  const ptx::Function &function() const;
   /// A register that wgmma reads and writes while later instructions run: it keeps its slot until `landsRegisters`.
   Operand accumulator(const ptx::Operand &operand, ptx::Type type);
   /// A register that wgmma reads while later instructions run: likewise.
@@ -65,6 +88,9 @@ public:
   /// Behind this instruction (wgmma.wait_group) registers of earlier wgmmas may be used for something else: for the
   /// allocator it reads every accumulator and late source that can be in flight where it stands.
   void landsRegisters();
+  /// The carry flag (CC.CF), which no program names.
+  Predicate carrySource();
+  Predicate carryDestination();
   Predicate predicateSource(const ptx::Operand &operand);
   Predicate predicateDestination(const ptx::Operand &operand);
   /// An immediate; an error otherwise.
@@ -75,10 +101,19 @@ public:
     Operand base;
     bool narrow = false; ///< base holds 32-bit values
     int64_t offset = 0;
+    /// Where it leads: the space that was asked for, but Local for parameters of calls and of functions other than
+    /// kernels, which lie in local memory.
+    ptx::Space space = ptx::Space::Generic;
+    /// A symbol, whose bounds hold for `checkedBytes` from the address on: 0 for a register's address.
+    uint64_t checkedBytes = 0;
   };
   Address address(const ptx::Operand &operand, ptx::Space space);
   Address address(unsigned index, ptx::Space space) { return address(operand(index), space); }
   uint32_t label(unsigned index);
+  /// The op that an instruction of the function begins with: a place that this one may go to.
+  uint32_t labelAt(uint32_t instructionIndex);
+  /// Nothing falls through to the next instruction, where no guard lets lanes pass.
+  void endsFlow();
 
   /// Keeps what a handler needs beyond the op's fields.
   template <typename Form> const Form *keep(Form form) {
@@ -115,12 +150,7 @@ private:
   std::map<std::string, Decode, std::less<>> decoders;
 };
 
-// One a file of ops/.
-void addArithmetic(OpcodeTable &table);     ///< add sub mul mad fma div rem abs neg min max, sad, mul24, addc …
-void addFloat(OpcodeTable &table);          ///< rcp sqrt rsqrt ex2 lg2 sin cos tanh, testp, copysign
-void addBits(OpcodeTable &table);           ///< and or xor not shl shr shf bfe bfi bfind brev clz popc prmt lop3 …
-void addConversions(OpcodeTable &table);    ///< cvt cvta isspacep szext, cvt.pack
-void addMoves(OpcodeTable &table);          ///< mov selp slct setp set
+// One a file of ops/. Those that are compiled for several architectures (ops/lanes.h) are in ops/opcodes.cpp.
 void addLoadsAndStores(OpcodeTable &table); ///< ld st ldu prefetch createpolicy discard applypriority
 void addAtomics(OpcodeTable &table);        ///< atom red fence membar
 void addControl(OpcodeTable &table);        ///< bra brx call ret exit trap brkpt nanosleep pmevent

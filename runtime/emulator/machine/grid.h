@@ -17,11 +17,15 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace emulator {
 
 class LoadedModule;
+class Grid;
 
 struct LaunchConfig {
   const Kernel *kernel = nullptr;
@@ -30,7 +34,9 @@ struct LaunchConfig {
   uint32_t dynamicSharedBytes = 0;
   std::vector<std::byte> parameters; ///< Kernel::parameterBytes
   bool cooperative = false;
-  int device = 0;
+  int device = 0;                               ///< whose memory; an ordinal
+  const DeviceProperties *properties = nullptr; ///< null: an H800
+  Observer *observer = nullptr;                 ///< not owned; told of everything
   /// Programmatic dependent launch: may begin when all CTAs of these have launched their dependents or ended;
   /// griddepcontrol.wait waits until they have ended.
   std::vector<std::shared_ptr<Grid>> primaries;
@@ -48,6 +54,20 @@ public:
   const RunOptions options;
   Observer *observer = nullptr;
   uint64_t parametersAddress = 0; ///< a read-only allocation that holds the parameters
+
+  const uint64_t serial; ///< %gridid
+  /// The kernel's constants, spread over lanes.
+  const std::byte *constants() const;
+  std::string_view textOf(const ptx::Instruction &instruction) const;
+  unsigned multiprocessors() const;
+  /// A guess that spreads CTAs as hardware does at first: %smid.
+  unsigned multiprocessorOf(const Cta &cta) const;
+  /// Ends the launch with a fault; the first one counts. Everything of the grid stops soon.
+  void stop(Fault fault);
+  bool stopped() const;
+  /// griddepcontrol: this CTA lets dependents start; all primaries have ended.
+  void launchDependents(const Cta &cta);
+  bool primariesEnded() const;
 
   /// Blocks until ended. The fault that ended it, if one did.
   std::optional<Fault> wait();
@@ -91,6 +111,8 @@ public:
   std::vector<const Kernel *> kernels() const;
   const Allocation *variable(std::string_view name) const;
   const ptx::Module &text() const;
+  /// The constants of a kernel's program.
+  const std::byte *constants(const Kernel &kernel) const;
 
   struct Impl;
   std::unique_ptr<Impl> impl;

@@ -38,7 +38,8 @@ struct Allocation {
   uint64_t address = 0, size = 0;
   int device = 0;
   bool writable = true;
-  std::string name; ///< "buffer 3", "constant table", "parameters of gemm": for reports
+  bool initialised = false; ///< its bytes mean something from the start (variables, parameters)
+  std::string name;         ///< "buffer 3", "constant table", "parameters of gemm": for reports
   uint64_t serial = 0;
   mutable std::shared_ptr<Shadow> shadow;
 };

@@ -56,6 +56,7 @@ enum class Convergence : uint8_t {
   None,
   Members, ///< all living lanes of the mask in operand `maskOperand`
   Warp,    ///< all living lanes of the warp
+  Meeting, ///< as Members, but lanes may come together at different instructions of this kind (bar.warp.sync)
 };
 
 struct Op {
@@ -66,7 +67,7 @@ struct Op {
   bool readsUndefined = false; ///< a register that some path does not write; the checker looks
   uint32_t target = 0;         ///< of a branch: an index into Code::ops
   Operand operands[6];         ///< what they are is the handler's affair
-  Predicate predicates[2];
+  Predicate predicates[3];
   int64_t immediate = 0;
   const void *form = nullptr; ///< what else the handler's decoder found, of its own type; the program owns it
 
@@ -78,9 +79,33 @@ struct Op {
   std::span<const Slot> reads, writes;
 };
 
+/// A slot that is filled when a frame comes into being and only read after: special registers that do not change, and
+/// addresses that depend on the CTA or the frame.
+struct FrameValue {
+  enum class Kind : uint8_t {
+    Special,        ///< `special`, a SpecialRegister
+    SharedAddress,  ///< of `addend` in the CTA's shared memory
+    LocalAddress,   ///< of `addend` in the frame's local memory
+    ParameterSpace, ///< address of the kernel's parameters, plus `addend`
+  } kind;
+  uint8_t special = 0;
+  uint8_t bytes = 4; ///< a lane: 4 or 8
+  uint32_t offset = 0;
+  int64_t addend = 0;
+};
+
 /// One function's instructions. The last is always an exit or a return.
 struct Code {
   const ptx::Function *function = nullptr;
+  std::vector<FrameValue> frameValues;
+  /// Where a parameter or result lies in the frame's local memory; kernels have none of these.
+  struct LocalVariable {
+    uint32_t offset = 0, size = 0;
+    bool inRegister = false; ///< a `.reg` parameter: `offset` is a slot's
+  };
+  std::vector<LocalVariable> parameters, results;
+  /// Registers that some path reads before it has written them, by slot: {offset, name}. Predicates by index.
+  std::vector<std::pair<uint32_t, std::string>> undefinedSlots;
   std::vector<Op> ops;
   uint32_t registerBytes = 0; ///< a frame's, 64-byte aligned
   uint32_t predicateCount = 1;

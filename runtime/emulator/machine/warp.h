@@ -30,6 +30,10 @@ struct Wait {
   /// May end without being ready when nothing else in the machine can go on (try_wait's time limit). The instruction
   /// then runs again and finds `Warp::timedOut`.
   bool mayTimeOut = false;
+  /// What it waits for may come from outside of the cluster (another grid), so waiting long is no deadlock.
+  bool external = false;
+  const Op *op = nullptr; ///< the instruction and its lanes; Warp::wait fills these in. `ready`, which says yes only
+  Lanes lanes = 0;        ///< once, may finish the instruction's work for them
   Cta *cta = nullptr;
   uint64_t a = 0, b = 0;
   bool mbarrier = false; ///< for the mbarrier at offset `a` of `cta`: operations in flight may signal it
@@ -37,6 +41,8 @@ struct Wait {
 
 struct Frame {
   const Code *code = nullptr;
+  /// Lanes that have written each register of Code::undefinedSlots, by slot offset / 64; only where somebody observes.
+  Lanes *written = nullptr;
   std::byte *registers = nullptr; ///< Code::registerBytes
   uint32_t *predicates = nullptr; ///< Code::predicateCount words
   uint32_t localBase = 0;         ///< of the frame in each lane's local memory
@@ -53,6 +59,9 @@ public:
   Lanes alive = 0;              ///< lanes that exist and have not exited
   bool timedOut = false;        ///< see Wait::mayTimeOut
   Observer *observer = nullptr; ///< the grid's, or null
+  uint32_t registers = 0;       ///< that a thread may use now (setmaxnreg)
+  Lanes clusterArrived = 0;     ///< lanes that have arrived at barrier.cluster in the phase that runs
+  Lanes clusterOwed = 0;        ///< lanes that have arrived and not waited yet
 
   Grid &grid() const;
   unsigned warpgroup() const { return index / 4; }
@@ -81,7 +90,22 @@ public:
   Flow exit(Lanes lanes);
   /// Stops the grid: the launch ends with the error that the kind stands for.
   Flow fault(Fault fault);
+  /// As above, with the running instruction as the actor.
+  Flow fault(Fault::Kind kind, const Op &op, Lanes lanes, uint64_t address, std::string text);
   uint32_t pc() const; ///< of the running group
+  /// The running group's lanes, whether or not they passed the guard.
+  Lanes group() const;
+  /// For Convergence::Meeting: all lanes that meet, also those at other instructions.
+  Lanes meeting() const;
+  /// The running group's lanes in `lanes` enter a function, in a frame of its own; false where the stack is full.
+  bool enter(const Code &code, Lanes lanes);
+  /// The running group's lanes in `lanes` go back to behind the call. Gives Moved.
+  Flow leave(Lanes lanes);
+  /// The frame that called the running one, null in a kernel; and the call.
+  const Frame *caller() const;
+  const Op *callOp() const;
+  /// Instructions that the cluster has run: the emulated clock.
+  uint64_t clock() const;
 
   /// Coordinates of a lane's thread in the CTA.
   void threadIndex(unsigned lane, uint32_t (&xyz)[3]) const;
@@ -108,6 +132,16 @@ public:
   bool finished() const { return alive == 0; }
   /// What its groups wait for.
   void eachWait(const std::function<void(const Wait &)> &visit) const;
+  /// Some group waits and none can run: the cluster asks when all its warps say so.
+  struct Stall {
+    bool mayTimeOut = false, external = false;
+  };
+  /// Ends one wait that may time out; true if there was one.
+  bool timeOut();
+  Stall stall() const;
+  /// "warp 3, lanes 0xffffffff: mbarrier …, at line 20: mbarrier.try_wait …" for each group, a line each.
+  std::string describeWaits();
+  bool yielded = false; ///< the last run ended because all who could run were polling
 };
 
 /// Calls `each(lane)` for the set lanes; a plain loop over 32 where all are set, which the compiler vectorises.

@@ -1,0 +1,660 @@
+#include "machine/warp.h"
+#include "machine/cta.h"
+#include "machine/grid.h"
+#include "machine/special_registers.h"
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+
+// Which group of lanes runs next. Lanes that are furthest behind (deepest in calls, lowest in the code) go first, which
+// brings diverged lanes together again at the nearest place where their paths meet, as compilers lay code out. A group
+// that loops for long, or says that it polls, goes to the back: so a lane may wait in a loop for what another lane of
+// its warp will do.
+
+namespace emulator {
+
+namespace {
+
+constexpr uint32_t maxDepth = 1024;
+/// Backward branches that a group may take while others of its warp could run.
+constexpr uint32_t patience = 256;
+constexpr uint32_t nowhere = ~uint32_t(0);
+
+/// Registers of one function at one depth. Groups share them: lanes are never in two groups.
+struct Storage {
+  uint32_t depth;
+  const Code *code;
+  uint32_t localBase;
+  std::unique_ptr<std::byte, decltype(&std::free)> bytes{nullptr, &std::free};
+  std::unique_ptr<Lanes[]> written;
+};
+
+/// One call stack's top.
+struct Node {
+  Frame frame;
+  Node *parent = nullptr;
+  uint32_t returnPc = 0, depth = 0;
+};
+
+struct Group {
+  enum class State : uint8_t {
+    Ready,
+    Waiting, ///< for `wait`
+    Parked,  ///< at a `.sync` instruction, for other lanes
+  };
+  Lanes lanes = 0;
+  uint32_t pc = 0;
+  Node *node = nullptr;
+  State state = State::Ready;
+  bool timedOut = false;
+  uint32_t demotions = 0; ///< how often it went to the back
+  Lanes needed = 0;       ///< Parked: who must come
+  Lanes met = 0;          ///< released from a Meeting, with these
+  Wait wait;
+};
+
+} // namespace
+
+struct Warp::Impl {
+  explicit Impl(Warp &warp) : warp(warp) {}
+
+  Warp &warp;
+  std::vector<std::unique_ptr<Node>> nodes;
+  std::vector<Storage> storages;
+
+  // The group that runs.
+  Group now;
+  bool running = false;
+  Lanes executing = 0; ///< its lanes that passed the guard
+  uint32_t backEdges = 0;
+  std::vector<Group> others;
+  uint32_t stopPc = nowhere; ///< where another group stands, in the same frame
+  uint64_t executed = 0;
+
+  Node *node(const Code &code, Node *parent, uint32_t returnPc, uint32_t localBase);
+  Storage &storage(const Code &code, uint32_t depth, uint32_t localBase);
+  void setRunning(Group group);
+  void putBack();
+  bool pick();
+  void findStop();
+  void mergeAt(Node *node, uint32_t pc);
+  bool gather(const Op &op, Lanes lanes);
+  Lanes needed(const Op &op, Lanes lanes) const;
+  bool poll();
+  template <bool observed> bool runGroup(unsigned &budget);
+  void observe(const Op &op, Lanes lanes);
+  void undefinedReads(const Op &op, Lanes lanes);
+};
+
+// --- Frames.
+
+Storage &Warp::Impl::storage(const Code &code, uint32_t depth, uint32_t localBase) {
+  for (Storage &known : storages) {
+    if (known.depth == depth && known.code == &code && known.localBase == localBase) {
+      return known;
+    }
+  }
+  const size_t predicateBytes = (code.predicateCount * sizeof(Lanes) + 63) / 64 * 64;
+  const size_t size = std::max<size_t>(64, code.registerBytes + predicateBytes);
+  Storage fresh{depth, &code, localBase, {nullptr, &std::free}, nullptr};
+  fresh.bytes.reset(static_cast<std::byte *>(std::aligned_alloc(64, size)));
+  std::memset(fresh.bytes.get(), 0, size);
+  reinterpret_cast<Lanes *>(fresh.bytes.get() + code.registerBytes)[0] = allLanes;
+  if (warp.observer) {
+    fresh.written = std::make_unique<Lanes[]>(code.registerBytes / 64 + 1);
+  }
+  for (const FrameValue &value : code.frameValues) {
+    for (unsigned lane = 0; lane < warpLanes; ++lane) {
+      uint64_t word = 0;
+      switch (value.kind) {
+      case FrameValue::Kind::Special:
+        word = specialRegister(warp, static_cast<SpecialRegister>(value.special), lane);
+        break;
+      case FrameValue::Kind::SharedAddress:
+        word = warp.cta.sharedAddress(0) + static_cast<uint64_t>(value.addend);
+        break;
+      case FrameValue::Kind::LocalAddress:
+        word = localBase + static_cast<uint64_t>(value.addend);
+        break;
+      case FrameValue::Kind::ParameterSpace:
+        word = warp.grid().parametersAddress + static_cast<uint64_t>(value.addend);
+        break;
+      }
+      std::memcpy(fresh.bytes.get() + value.offset + static_cast<size_t>(lane) * value.bytes, &word, value.bytes);
+    }
+  }
+  storages.push_back(std::move(fresh));
+  return storages.back();
+}
+
+Node *Warp::Impl::node(const Code &code, Node *parent, uint32_t returnPc, uint32_t localBase) {
+  for (const std::unique_ptr<Node> &known : nodes) {
+    if (known->parent == parent && known->returnPc == returnPc && known->frame.code == &code) {
+      return known.get();
+    }
+  }
+  auto fresh = std::make_unique<Node>();
+  fresh->parent = parent;
+  fresh->returnPc = returnPc;
+  fresh->depth = parent ? parent->depth + 1 : 0;
+  const Storage &registers = storage(code, fresh->depth, localBase);
+  fresh->frame.code = &code;
+  fresh->frame.registers = registers.bytes.get();
+  fresh->frame.predicates = reinterpret_cast<uint32_t *>(registers.bytes.get() + code.registerBytes);
+  fresh->frame.localBase = localBase;
+  fresh->frame.written = registers.written.get();
+  nodes.push_back(std::move(fresh));
+  return nodes.back().get();
+}
+
+Warp::Warp(Cta &cta, unsigned index) : cta(cta), index(index), impl(std::make_unique<Impl>(*this)) {
+  const LaunchConfig &config = grid().config;
+  const uint32_t threads = config.block[0] * config.block[1] * config.block[2];
+  const uint32_t before = index * warpLanes;
+  alive = threads - before >= warpLanes ? allLanes : (Lanes(1) << (threads - before)) - 1;
+  observer = grid().observer;
+  registers = config.kernel->registers;
+  constants = grid().constants();
+}
+
+Warp::~Warp() = default;
+
+Grid &Warp::grid() const { return cta.grid(); }
+
+void Warp::threadIndex(unsigned lane, uint32_t (&xyz)[3]) const {
+  const uint32_t (&block)[3] = grid().config.block;
+  const uint32_t linear = index * warpLanes + lane;
+  xyz[0] = linear % block[0];
+  xyz[1] = linear / block[0] % block[1];
+  xyz[2] = linear / block[0] / block[1];
+}
+
+// --- What handlers ask for.
+
+uint32_t Warp::pc() const { return impl->now.pc; }
+Lanes Warp::group() const { return impl->now.lanes; }
+Lanes Warp::meeting() const { return impl->now.met ? impl->now.met : impl->executing; }
+uint64_t Warp::clock() const { return cta.cluster.instructions + impl->executed; }
+
+Flow Warp::wait(const Wait &what) {
+  Group &now = impl->now;
+  if (impl->executing != now.lanes) {
+    // Those that the guard let pass go on.
+    Group rest = now;
+    rest.lanes = now.lanes & ~impl->executing;
+    rest.pc = now.pc + 1;
+    rest.timedOut = false;
+    impl->others.push_back(rest);
+    now.lanes = impl->executing;
+  }
+  now.state = Group::State::Waiting;
+  now.wait = what;
+  now.wait.op = &now.node->frame.code->ops[now.pc];
+  now.wait.lanes = impl->executing;
+  if (!what.again) {
+    ++now.pc;
+  }
+  return Flow::Blocked;
+}
+
+Flow Warp::branch(uint32_t target, Lanes taken) {
+  Group &now = impl->now;
+  if (target <= now.pc) {
+    ++impl->backEdges;
+  }
+  if (taken == now.lanes) {
+    now.pc = target;
+    return Flow::Moved;
+  }
+  Group split = now;
+  split.lanes = taken;
+  split.pc = target;
+  impl->others.push_back(split);
+  now.lanes &= ~taken;
+  ++now.pc;
+  impl->stopPc = 0; // The next step looks who is behind.
+  return Flow::Moved;
+}
+
+Flow Warp::exit(Lanes lanes) {
+  Group &now = impl->now;
+  alive &= ~lanes;
+  now.lanes &= ~lanes;
+  if (!now.lanes) {
+    return Flow::Ended;
+  }
+  ++now.pc;
+  return Flow::Moved;
+}
+
+Flow Warp::fault(Fault fault) {
+  if (observer) {
+    observer->fault(fault);
+  }
+  grid().stop(std::move(fault));
+  return Flow::Ended;
+}
+
+Flow Warp::fault(Fault::Kind kind, const Op &op, Lanes lanes, uint64_t address, std::string text) {
+  Fault made;
+  made.kind = kind;
+  made.actor = {this, &op};
+  made.lanes = lanes;
+  made.address = address;
+  made.text = std::move(text);
+  return fault(std::move(made));
+}
+
+bool Warp::enter(const Code &code, Lanes lanes) {
+  Group &now = impl->now;
+  const Frame &caller = now.node->frame;
+  const uint32_t localBase = caller.localBase + caller.code->localBytes;
+  if (now.node->depth + 1 >= maxDepth || localBase + code.localBytes > grid().config.kernel->localBytes) {
+    return false;
+  }
+  if (lanes != now.lanes) {
+    Group rest = now;
+    rest.lanes = now.lanes & ~lanes;
+    rest.pc = now.pc + 1;
+    impl->others.push_back(rest);
+    now.lanes = lanes;
+  }
+  now.node = impl->node(code, now.node, now.pc + 1, localBase);
+  now.pc = 0;
+  frame = &now.node->frame;
+  impl->stopPc = 0;
+  return true;
+}
+
+Flow Warp::leave(Lanes lanes) {
+  Group &now = impl->now;
+  Group back = now;
+  back.node = now.node->parent;
+  back.pc = now.node->returnPc;
+  back.lanes = lanes;
+  if (lanes != now.lanes) {
+    impl->others.push_back(back);
+    now.lanes &= ~lanes;
+    ++now.pc;
+  } else {
+    now = back;
+    frame = &now.node->frame;
+  }
+  impl->stopPc = 0;
+  return Flow::Moved;
+}
+
+const Frame *Warp::caller() const {
+  const Node *parent = impl->now.node->parent;
+  return parent ? &parent->frame : nullptr;
+}
+
+const Op *Warp::callOp() const {
+  const Node *node = impl->now.node;
+  return node->parent ? &node->parent->frame.code->ops[node->returnPc - 1] : nullptr;
+}
+
+// --- Groups.
+
+void Warp::Impl::setRunning(Group group) {
+  now = std::move(group);
+  running = true;
+  backEdges = 0;
+  warp.frame = &now.node->frame;
+  warp.timedOut = now.timedOut;
+  findStop();
+}
+
+/// The lowest place ahead where another group of this frame stands: there they may merge.
+void Warp::Impl::findStop() {
+  stopPc = nowhere;
+  for (const Group &other : others) {
+    if (other.node == now.node && other.state != Group::State::Waiting && other.pc >= now.pc) {
+      stopPc = std::min(stopPc, other.pc);
+    } else if (other.state == Group::State::Ready &&
+               (other.node->depth > now.node->depth || (other.node == now.node && other.pc < now.pc)) &&
+               other.demotions <= now.demotions) {
+      stopPc = 0; // It is behind, and goes first.
+      return;
+    }
+  }
+}
+
+void Warp::Impl::putBack() {
+  if (running) {
+    running = false;
+    if (now.lanes) {
+      others.push_back(now);
+    }
+  }
+}
+
+/// Merges groups that may run and stand at one place.
+void Warp::Impl::mergeAt(Node *node, uint32_t pc) {
+  for (size_t i = 0; i < others.size();) {
+    Group &other = others[i];
+    if (other.node == node && other.pc == pc && other.state != Group::State::Waiting && !other.timedOut && !other.met) {
+      now.lanes |= other.lanes;
+      now.demotions = std::max(now.demotions, other.demotions);
+      others.erase(others.begin() + static_cast<ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+}
+
+bool Warp::Impl::pick() {
+  putBack();
+  size_t best = others.size();
+  auto before = [](const Group &a, const Group &b) {
+    if (a.demotions != b.demotions) {
+      return a.demotions < b.demotions;
+    }
+    if (a.node->depth != b.node->depth) {
+      return a.node->depth > b.node->depth;
+    }
+    return a.pc < b.pc;
+  };
+  // Parked lanes look again when somebody they waited for has exited.
+  for (Group &group : others) {
+    if (group.state == Group::State::Parked && !(group.needed & warp.alive & ~group.lanes)) {
+      group.state = Group::State::Ready;
+    }
+  }
+  for (size_t i = 0; i < others.size(); ++i) {
+    if (others[i].state == Group::State::Ready && (best == others.size() || before(others[i], others[best]))) {
+      best = i;
+    }
+  }
+  if (best == others.size()) {
+    return false;
+  }
+  Group chosen = others[best];
+  others.erase(others.begin() + static_cast<ptrdiff_t>(best));
+  now = chosen;
+  if (!now.timedOut && !now.met) {
+    mergeAt(now.node, now.pc);
+  }
+  setRunning(now);
+  return true;
+}
+
+Lanes Warp::Impl::needed(const Op &op, Lanes lanes) const {
+  if (op.convergence == Convergence::Warp) {
+    return warp.alive;
+  }
+  return warp.read<uint32_t>(op.operands[op.maskOperand])[std::countr_zero(lanes)] & warp.alive;
+}
+
+/// Before a `.sync` instruction: true if all are there. Otherwise the lanes are parked.
+bool Warp::Impl::gather(const Op &op, Lanes lanes) {
+  if (now.met) {
+    return true;
+  }
+  Lanes missing = needed(op, lanes) & ~lanes;
+  if (!missing) {
+    return true;
+  }
+  if (now.lanes != lanes) {
+    // Those that the guard kept out go on; they may come to this place another time.
+    Group rest = now;
+    rest.lanes = now.lanes & ~lanes;
+    rest.pc = now.pc + 1;
+    others.push_back(rest);
+    now.lanes = lanes;
+  }
+  const Lanes before = now.lanes;
+  mergeAt(now.node, now.pc);
+  if (now.lanes != before) {
+    // Newcomers have to pass the guard too: the instruction begins anew.
+    findStop();
+    return false;
+  }
+  now.state = Group::State::Parked;
+  now.needed = needed(op, lanes);
+  if (op.convergence == Convergence::Meeting) {
+    Lanes here = now.lanes;
+    for (const Group &other : others) {
+      if (other.state == Group::State::Parked && other.needed == now.needed &&
+          other.node->frame.code->ops[other.pc].convergence == Convergence::Meeting) {
+        here |= other.lanes;
+      }
+    }
+    if (!(now.needed & ~here)) {
+      for (Group &other : others) {
+        if (other.state == Group::State::Parked && other.needed == now.needed &&
+            other.node->frame.code->ops[other.pc].convergence == Convergence::Meeting) {
+          other.state = Group::State::Ready;
+          other.met = here;
+        }
+      }
+      now.state = Group::State::Ready;
+      now.met = here;
+      return true;
+    }
+  }
+  putBack();
+  return false;
+}
+
+// --- The interpreter.
+
+void Warp::Impl::undefinedReads(const Op &op, Lanes lanes) {
+  const Frame &frame = now.node->frame;
+  for (const Op::Slot &slot : op.reads) {
+    for (const auto &[offset, name] : frame.code->undefinedSlots) {
+      if (offset == slot.offset) {
+        if (const Lanes unwritten = lanes & ~frame.written[offset / 64]) {
+          warp.observer->undefinedRegister(warp, op, unwritten, name);
+        }
+      }
+    }
+  }
+}
+
+void Warp::Impl::observe(const Op &op, Lanes lanes) {
+  const Frame &frame = now.node->frame;
+  if (warp.observer->wantsInstructions()) {
+    warp.observer->instruction(warp, op, lanes);
+  }
+  if (op.readsUndefined) {
+    undefinedReads(op, lanes);
+  }
+  if (!frame.code->undefinedSlots.empty()) {
+    for (const Op::Slot &slot : op.writes) {
+      frame.written[slot.offset / 64] |= lanes;
+    }
+  }
+  if (!warp.slotsInFlight.empty() && op.source->opcode != "wgmma") {
+    auto touches = [&](std::span<const Op::Slot> slots, const Op::Slot &flying) {
+      return std::any_of(slots.begin(), slots.end(), [&](const Op::Slot &slot) {
+        return slot.offset < flying.offset + flying.size && flying.offset < slot.offset + slot.size;
+      });
+    };
+    for (size_t i = 0; i < warp.slotsInFlight.size(); ++i) {
+      if (touches(op.reads, warp.slotsInFlight[i]) || touches(op.writes, warp.slotsInFlight[i])) {
+        warp.observer->registerInFlight(warp, op, *warp.opsInFlight[i]);
+        break;
+      }
+    }
+  }
+}
+
+/// Runs the group until it stops; false when the budget is spent.
+template <bool observed> bool Warp::Impl::runGroup(unsigned &budget) {
+  const Op *ops = now.node->frame.code->ops.data();
+  unsigned left = budget;
+  while (left) {
+    if (now.pc >= stopPc) [[unlikely]] {
+      // Another group stands here, or is behind.
+      const Node *before = now.node;
+      pick();
+      if (!running) {
+        break;
+      }
+      if (now.node != before || true) {
+        ops = now.node->frame.code->ops.data();
+      }
+      if (stopPc <= now.pc) {
+        // Groups that cannot merge (one is released from a meeting, say) share this place: go on without them.
+        stopPc = nowhere;
+      }
+    }
+    const Op &op = ops[now.pc];
+    Lanes lanes = now.lanes;
+    if (op.guard.index | static_cast<unsigned>(op.guard.negated)) {
+      lanes &= warp.read(op.guard);
+      if (!lanes) {
+        ++now.pc;
+        --left;
+        ++executed;
+        continue;
+      }
+    }
+    executing = lanes;
+    if (op.convergence != Convergence::None && !gather(op, lanes)) [[unlikely]] {
+      if (!running) {
+        break;
+      }
+      continue;
+    }
+    if constexpr (observed) {
+      observe(op, lanes);
+    }
+    --left;
+    ++executed;
+    const Flow flow = op.run(warp, op, lanes);
+    if (flow == Flow::Next) [[likely]] {
+      ++now.pc;
+      continue;
+    }
+    warp.timedOut = now.timedOut = false;
+    now.met = 0;
+    if (flow == Flow::Moved) {
+      ops = now.node->frame.code->ops.data();
+      if (stopPc != nowhere || !others.empty()) {
+        findStop();
+        if (backEdges > patience) {
+          backEdges = 0;
+          ++now.demotions;
+          stopPc = 0;
+        }
+      }
+      continue;
+    }
+    if (flow == Flow::Yield) {
+      ++now.pc;
+      ++now.demotions;
+      warp.yielded = true;
+    }
+    putBack();
+    break;
+  }
+  budget = left;
+  return left != 0;
+}
+
+bool Warp::Impl::poll() {
+  bool any = false;
+  for (size_t i = 0; i < others.size(); ++i) {
+    if (others[i].state == Group::State::Waiting) {
+      warp.frame = &others[i].node->frame;
+      if (others[i].wait.ready(warp, others[i].wait)) {
+        others[i].state = Group::State::Ready;
+        ++warp.cta.cluster.signals;
+        any = true;
+      }
+    }
+  }
+  return any;
+}
+
+bool Warp::run(unsigned budget) {
+  yielded = false;
+  if (!impl->running && impl->others.empty() && alive) {
+    const Kernel &kernel = *grid().config.kernel;
+    Group first;
+    first.lanes = alive;
+    first.node = impl->node(*kernel.code, nullptr, 0, 0);
+    impl->others.push_back(first);
+  }
+  impl->poll();
+  const uint64_t before = impl->executed;
+  while (budget && !yielded && !grid().stopped()) {
+    if (!impl->running && !impl->pick()) {
+      break;
+    }
+    if (observer) {
+      impl->runGroup<true>(budget);
+    } else {
+      impl->runGroup<false>(budget);
+    }
+  }
+  impl->putBack();
+  cta.cluster.instructions += impl->executed - before;
+  const bool moved = impl->executed != before;
+  impl->executed = 0;
+  return moved;
+}
+
+bool Warp::timeOut() {
+  for (Group &group : impl->others) {
+    if (group.state == Group::State::Waiting && group.wait.mayTimeOut) {
+      group.state = Group::State::Ready;
+      group.timedOut = true;
+      if (!group.wait.again) {
+        group.timedOut = false;
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+Warp::Stall Warp::stall() const {
+  Stall stall;
+  for (const Group &group : impl->others) {
+    if (group.state == Group::State::Waiting) {
+      stall.mayTimeOut |= group.wait.mayTimeOut;
+      stall.external |= group.wait.external;
+    }
+  }
+  return stall;
+}
+
+void Warp::eachWait(const std::function<void(const Wait &)> &visit) const {
+  for (const Group &group : impl->others) {
+    if (group.state == Group::State::Waiting) {
+      visit(group.wait);
+    }
+  }
+}
+
+std::string Warp::describeWaits() {
+  std::string text;
+  for (const Group &group : impl->others) {
+    char head[96];
+    std::snprintf(head, sizeof head, "CTA (%u,%u,%u) warp %u lanes 0x%08x: ", cta.index[0], cta.index[1], cta.index[2],
+                  index, group.lanes);
+    text += head;
+    const std::vector<Op> &ops = group.node->frame.code->ops;
+    const uint32_t pc = group.state == Group::State::Waiting && !group.wait.again ? group.pc - 1 : group.pc;
+    const Op &op = ops[pc];
+    frame = &group.node->frame;
+    if (group.state == Group::State::Waiting) {
+      text += "waits for " + (group.wait.describe ? group.wait.describe(*this, group.wait) : std::string("something"));
+    } else if (group.state == Group::State::Parked) {
+      std::snprintf(head, sizeof head, "waits for lanes 0x%08x of its warp", group.needed & alive & ~group.lanes);
+      text += head;
+    } else {
+      text += "can run";
+    }
+    text += ", at line " + std::to_string(op.source->place.line) + ": " + std::string(grid().textOf(*op.source)) + "\n";
+  }
+  return text;
+}
+
+} // namespace emulator

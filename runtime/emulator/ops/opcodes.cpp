@@ -1,0 +1,51 @@
+#include "machine/decoder.h"
+
+// The table of all opcodes, with the handlers that this CPU can run.
+
+namespace emulator {
+
+#define EMULATOR_DECLARE(arch)                                                                                         \
+  namespace arch {                                                                                                     \
+  void addArithmetic(OpcodeTable &table);                                                                              \
+  void addBits(OpcodeTable &table);                                                                                    \
+  void addConversions(OpcodeTable &table);                                                                             \
+  void addFloat(OpcodeTable &table);                                                                                   \
+  void addMoves(OpcodeTable &table);                                                                                   \
+  static void addVectorCode(OpcodeTable &table) {                                                                      \
+    addArithmetic(table);                                                                                              \
+    addBits(table);                                                                                                    \
+    addConversions(table);                                                                                             \
+    addFloat(table);                                                                                                   \
+    addMoves(table);                                                                                                   \
+  }                                                                                                                    \
+  }
+
+#ifdef __x86_64__
+EMULATOR_DECLARE(v4)
+EMULATOR_DECLARE(v3)
+#else
+EMULATOR_DECLARE(generic)
+#endif
+
+static OpcodeTable makeTable() {
+  OpcodeTable table;
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    v4::addVectorCode(table);
+  } else {
+    v3::addVectorCode(table);
+  }
+#else
+  generic::addVectorCode(table);
+#endif
+  addControl(table);
+  addLoadsAndStores(table);
+  return table;
+}
+
+const OpcodeTable &OpcodeTable::all() {
+  static const OpcodeTable table = makeTable();
+  return table;
+}
+
+} // namespace emulator
