@@ -29,7 +29,8 @@ uint64_t emitFamily(Operation *op, KernelBuilder &kernel) {
       .Case([&](kernel::RmsNormOp op) { return emitRmsNorm(op, kernel); })
       .Case([&](kernel::RopeAppendOp op) { return emitRopeAppend(op, kernel); })
       .Case([&](kernel::RopeTableOp op) { return emitRopeTable(op, kernel); })
-      .Case([&](kernel::RouteOp op) { return emitRoute(op, kernel); });
+      .Case([&](kernel::RouteOp op) { return emitRoute(op, kernel); })
+      .Case([&](kernel::SplitOp op) { return emitSplit(op, kernel); });
 }
 
 llvm::Error unsupported(const CpuKernelRequest &request, const llvm::Twine &what) {
@@ -44,7 +45,7 @@ llvm::Error checkRequest(const CpuKernelRequest &request, const CpuTarget &targe
     return llvm::Error::success();
   }
   auto compute = request.op->getAttrOfType<kernel::ComputeAttr>("compute").getValue();
-  if (compute == kernel::Compute::BF16 && !target.hasBF16Dot) {
+  if (compute != kernel::Compute::F32 && !target.hasBF16Dot) {
     return unsupported(request, "computes in bf16, for which " + target.name + " has no instruction");
   }
   if (packing.getPanel() != target.panel()) {

@@ -21,12 +21,15 @@ uint64_t emitRmsNorm(kernel::RmsNormOp op, KernelBuilder &kernel);
 uint64_t emitRopeAppend(kernel::RopeAppendOp op, KernelBuilder &kernel);
 uint64_t emitRopeTable(kernel::RopeTableOp op, KernelBuilder &kernel);
 uint64_t emitRoute(kernel::RouteOp op, KernelBuilder &kernel);
+uint64_t emitSplit(kernel::SplitOp op, KernelBuilder &kernel);
 
 /// Elements from one row of a rank-2 buffer to the next.
 int64_t rowStride(mlir::Value rows);
 /// Elements of one row.
 int64_t rowWidth(mlir::Value rows);
 mlir::Type elementOf(mlir::Value buffer);
+/// Elements from the high part of a value to its low part in rows of `count` values; 0 if they are not split.
+int64_t lowOffset(mlir::Value rows, int64_t count);
 
 } // namespace elah
 

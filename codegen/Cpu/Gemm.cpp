@@ -21,6 +21,8 @@ uint64_t emitGemm(kernel::GemmOp op, KernelBuilder &k) {
   product.bias = op.getBias() ? k.buffer(next++) : Value();
   product.output = k.buffer(next++);
   product.outputElement = elementOf(op.getOutput());
+  product.inputLow = product.compute == kernel::Compute::BF16X2 ? product.packing.getK() : 0;
+  product.outputLow = lowOffset(op.getOutput(), product.packing.getColumns());
   product.rows = k.rows(op.getOutput());
   product.inputIndex = [&](Value row) { return k.mul(row, k.integer(rowStride(op.getInput()))); };
   product.outputIndex = [&](Value row) { return k.mul(row, k.integer(rowStride(op.getOutput()))); };

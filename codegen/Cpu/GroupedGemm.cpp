@@ -25,6 +25,8 @@ uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &k) {
   Value gather = op.getGather() ? k.buffer(next++) : Value();
   product.output = k.buffer(next++);
   product.outputElement = elementOf(op.getOutput());
+  product.inputLow = product.compute == kernel::Compute::BF16X2 ? packing.getK() : 0;
+  product.outputLow = lowOffset(op.getOutput(), packing.getColumns());
   Value one = k.integer(1), experts = k.integer(packing.getBatch());
   k.loop(k.integer(0), experts, one, [&](Value expert) {
     // The panels p with blockBegin <= p * experts + expert < blockEnd.

@@ -17,6 +17,9 @@ uint64_t emitHeadGemm(kernel::HeadGemmOp op, KernelBuilder &k) {
   Value weights = k.buffer(1);
   product.output = k.buffer(2);
   product.outputElement = elementOf(op.getOutput());
+  bool isSplit = product.compute == kernel::Compute::BF16X2;
+  product.inputLow = isSplit ? packing.getBatch() * static_cast<int64_t>(op.getInputStride()) : 0;
+  product.outputLow = lowOffset(op.getOutput(), packing.getBatch() * static_cast<int64_t>(op.getOutputStride()));
   product.rows = k.rows(op.getOutput());
   auto sliceOf = [&](Value head, Value row, Value buffer, int64_t stride, int64_t offset) {
     Value column = k.add(k.mul(head, k.integer(stride)), k.integer(offset));

@@ -338,6 +338,14 @@ void KernelBuilder::store(Value value, Value base, Value index, Type element) {
   storeRaw(value, base, index, element);
 }
 
+void KernelBuilder::store(Value value, Value base, Value index, Type element, int64_t lowOffset) {
+  store(value, base, index, element);
+  if (lowOffset != 0) {
+    Value low = sub(value, load(base, index, element, widthOf(value)));
+    store(low, base, add(index, integer(lowOffset)), element);
+  }
+}
+
 //===--- Control
 //----------------------------------------------------------------------------------------------------===//
 

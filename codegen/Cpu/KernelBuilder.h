@@ -69,6 +69,8 @@ public:
   Value load(Value base, Value index, mlir::Type element, int64_t width);
   /// Stores f32 value(s) as `element`, rounded to the nearest, ties to even.
   void store(Value value, Value base, Value index, mlir::Type element);
+  /// The same, but for `lowOffset` != 0 what rounding took off is stored, too, so many elements behind.
+  void store(Value value, Value base, Value index, mlir::Type element, int64_t lowOffset);
   /// Loads and stores of any type without conversion.
   Value loadRaw(mlir::Type type, Value base, Value index, mlir::Type element);
   void storeRaw(Value value, Value base, Value index, mlir::Type element);

@@ -51,7 +51,7 @@ int64_t scaledSteps(kernel::PackingAttr packing) {
 
 /// Whether many rows are multiplied with AMX.
 bool usesTiles(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
-  return target.hasAmxBF16 && compute == kernel::Compute::BF16 &&
+  return target.hasAmxBF16 && compute != kernel::Compute::F32 &&
          (!packing.isScaled() || scaledSteps(packing) % AmxTiles::pairs == 0);
 }
 
@@ -77,7 +77,8 @@ struct ScratchPlan {
     unpacked = groupPanels * panelSums;
     bool isConverted = WeightVectors::isConverted(packing.getFormat(), compute);
     tiles = unpacked + (isConverted ? steps : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
-    end = tiles + (hasTiles ? static_cast<int64_t>(tileBlockScratch(steps / AmxTiles::pairs)) : 0);
+    int64_t parts = compute == kernel::Compute::BF16X2 ? 2 : 1;
+    end = tiles + (hasTiles ? static_cast<int64_t>(tileBlockScratch(steps / AmxTiles::pairs, parts)) : 0);
   }
 };
 
@@ -134,48 +135,64 @@ private:
 
   Values zeros(int64_t rows) { return Values(rows * vectorsPerPanel, k.splat(0, k.lanes())); }
 
-  /// Addresses of `rows` input rows from `first` on.
-  Values rowAddresses(Value first, int64_t rows) {
-    Values addresses;
-    for (int64_t row = 0; row < rows; ++row) {
-      addresses.push_back(k.address(p.input, p.inputIndex(k.add(first, k.integer(row))), p.inputElement));
+  /// Where a row's values begin; the high parts of split ones, and the low parts.
+  using Row = SmallVector<Value, 2>;
+
+  /// `rows` input rows from `first` on.
+  SmallVector<Row> inputRows(Value first, int64_t rows) {
+    SmallVector<Row> result;
+    for (int64_t i = 0; i < rows; ++i) {
+      Row &row = result.emplace_back();
+      row.push_back(k.address(p.input, p.inputIndex(k.add(first, k.integer(i))), p.inputElement));
+      if (p.inputLow != 0) {
+        row.push_back(k.address(row.front(), k.integer(p.inputLow), p.inputElement));
+      }
     }
-    return addresses;
+    return result;
+  }
+
+  /// A pair of bf16, in all lanes.
+  Value loadPair(Value part, Value step, bool isRest) {
+    OpBuilder &b = k.builder;
+    Type i32 = b.getI32Type(), i16 = b.getI16Type();
+    // The last step of an odd k is a single value: what lies behind it is not ours to read.
+    Value pair =
+        isRest ? Value(arith::ExtUIOp::create(b, k.location, i32, k.loadRaw(i16, part, k.mul(step, k.integer(2)), i16)))
+               : k.loadRaw(i32, part, step, i32);
+    return vector::BitCastOp::create(b, k.location, VectorType::get({2 * k.lanes()}, b.getBF16Type()),
+                                     k.broadcast(pair, k.lanes()));
   }
 
   /// One step: sums += row value(s) * weights.
-  Values multiply(ArrayRef<Value> rows, Value step, bool isRest, ArrayRef<Value> vectors, ArrayRef<Value> so) {
+  Values multiply(ArrayRef<Row> rows, Value step, bool isRest, ArrayRef<Value> vectors, ArrayRef<Value> so) {
     OpBuilder &b = k.builder;
     Values next;
-    for (auto [row, address] : llvm::enumerate(rows)) {
+    for (auto [row, parts] : llvm::enumerate(rows)) {
       if (p.compute == kernel::Compute::F32) {
-        Value value = k.broadcast(k.load(address, step, p.inputElement, 0), k.lanes());
+        Value value = k.broadcast(k.load(parts.front(), step, p.inputElement, 0), k.lanes());
         for (int64_t v = 0; v < vectorsPerPanel; ++v) {
           next.push_back(k.fma(value, vectors[v], so[row * vectorsPerPanel + v]));
         }
         continue;
       }
-      Type i32 = b.getI32Type(), i16 = b.getI16Type();
-      // The last step of an odd k is a single value: what lies behind it is not ours to read.
-      Value pair = isRest ? Value(arith::ExtUIOp::create(b, k.location, i32,
-                                                         k.loadRaw(i16, address, k.mul(step, k.integer(2)), i16)))
-                          : k.loadRaw(i32, address, step, i32);
-      Value pairs = vector::BitCastOp::create(b, k.location, VectorType::get({2 * k.lanes()}, b.getBF16Type()),
-                                              k.broadcast(pair, k.lanes()));
-      for (int64_t v = 0; v < vectorsPerPanel; ++v) {
-        Value sum = so[row * vectorsPerPanel + v];
-        next.push_back(LLVM::CallIntrinsicOp::create(b, k.location, sum.getType(),
-                                                     b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                                     ValueRange{sum, pairs, vectors[v]})
-                           .getResult(0));
+      Values rowSums(so.slice(row * vectorsPerPanel, vectorsPerPanel));
+      for (Value part : parts) {
+        Value pairs = loadPair(part, step, isRest);
+        for (auto [sum, vector] : llvm::zip_equal(rowSums, vectors)) {
+          sum = LLVM::CallIntrinsicOp::create(b, k.location, sum.getType(),
+                                              b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                              ValueRange{sum, pairs, vector})
+                    .getResult(0);
+        }
       }
+      next.append(rowSums);
     }
     return next;
   }
 
   /// Adds the products of steps begin .. end to `sums`; `load(step)` gives a step's four vectors of
   /// weights.
-  Values multiplySteps(ArrayRef<Value> rows, Value begin, Value end, ArrayRef<Value> initial,
+  Values multiplySteps(ArrayRef<Row> rows, Value begin, Value end, ArrayRef<Value> initial,
                        function_ref<Values(Value)> load) {
     return k.loop(begin, end, k.integer(1), initial, [&](Value step, ArrayRef<Value> so) {
       return multiply(rows, step, /*isRest=*/false, load(step), so);
@@ -208,30 +225,45 @@ private:
 
   //===--- Few rows: one stream ---===//
   void emitStream(int64_t rows) {
-    Values addresses = rowAddresses(k.integer(0), rows);
+    SmallVector<Row> inputs = inputRows(k.integer(0), rows);
+    // High and low parts have sums of their own where there are registers for them: fewer products wait for others.
+    bool isApart = p.inputLow != 0 && 2 * rows <= k.target.tileRows;
+    if (isApart) {
+      for (int64_t row = 0; row < rows; ++row) {
+        inputs.push_back({inputs[row].pop_back_val()});
+      }
+    }
+    int64_t sumRows = static_cast<int64_t>(inputs.size());
     auto load = [&](Value step) {
       weights.prefetch(panelWeights, step);
       return weights.load(panelWeights, step);
     };
     Values totals;
     if (!packing.isScaled()) {
-      totals = multiplySteps(addresses, k.integer(0), k.integer(steps), zeros(rows), load);
+      totals = multiplySteps(inputs, k.integer(0), k.integer(steps), zeros(sumRows), load);
       if (hasRest) {
-        totals = multiply(addresses, k.integer(steps), /*isRest=*/true, weights.load(panelWeights, k.integer(steps)),
-                          totals);
+        totals =
+            multiply(inputs, k.integer(steps), /*isRest=*/true, weights.load(panelWeights, k.integer(steps)), totals);
       }
     } else {
-      totals = k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), zeros(rows),
+      totals = k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), zeros(sumRows),
                       [&](Value begin, ArrayRef<Value> so) {
                         Value end = k.min(k.add(begin, k.integer(perBlock)), k.integer(steps));
-                        Values products = multiplySteps(addresses, begin, end, zeros(rows), load);
+                        Values products = multiplySteps(inputs, begin, end, zeros(sumRows), load);
                         return addScaled(products, scalesOf(begin), so);
                       });
       if (hasRest) {
-        Values products = multiply(addresses, k.integer(steps), /*isRest=*/true,
-                                   weights.load(panelWeights, k.integer(steps)), zeros(rows));
+        Values products = multiply(inputs, k.integer(steps), /*isRest=*/true,
+                                   weights.load(panelWeights, k.integer(steps)), zeros(sumRows));
         totals = addScaled(products, scalesOf(k.integer(steps)), totals);
       }
+    }
+    if (isApart) {
+      int64_t count = rows * vectorsPerPanel;
+      for (int64_t i = 0; i < count; ++i) {
+        totals[i] = k.add(totals[i], totals[count + i]);
+      }
+      totals.truncate(count);
     }
     storeSums(totals, k.integer(0));
   }
@@ -291,11 +323,11 @@ private:
     };
     bool scalesProducts = packing.isScaled() && !scalesWeights();
     auto tile = [&](Value row, int64_t rows) {
-      Values addresses = rowAddresses(k.add(first, row), rows);
+      SmallVector<Row> inputs = inputRows(k.add(first, row), rows);
       Values before = loadSums(row, rows);
       Values initial = scalesProducts ? zeros(rows) : before;
-      Values products = isRest ? multiply(addresses, begin, /*isRest=*/true, load(begin), initial)
-                               : multiplySteps(addresses, begin, end, initial, load);
+      Values products = isRest ? multiply(inputs, begin, /*isRest=*/true, load(begin), initial)
+                               : multiplySteps(inputs, begin, end, initial, load);
       storeSums(scalesProducts ? addScaled(products, scales, before) : products, row);
     };
     int64_t tileRows = k.target.tileRows;
@@ -427,7 +459,7 @@ private:
         if (p.accumulate) {
           result = k.add(result, k.load(p.output, place, f32, width));
         }
-        k.store(result, p.output, place, p.outputElement);
+        k.store(result, p.output, place, p.outputElement, p.outputLow);
       }
     });
   }

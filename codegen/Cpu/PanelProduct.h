@@ -13,6 +13,7 @@ struct PanelProduct {
   bool swiglu = false, accumulate = false;
   mlir::Value input, output;
   mlir::Type inputElement, outputElement;
+  int64_t inputLow = 0, outputLow = 0; ///< From a value's high part to its low part; 0 if values are not split.
   /// The element at which a row begins, whose index is given: in the input, and in the output at
   /// the matrix's first column.
   std::function<mlir::Value(mlir::Value)> inputIndex, outputIndex;

@@ -23,10 +23,10 @@ uint64_t emitRmsNorm(kernel::RmsNormOp op, KernelBuilder &k) {
     k.forEachPiece(width, [&](Value i, int64_t lanes) {
       Value x = k.load(input, k.add(source, i), k.f32Type(), lanes);
       Value y = k.mul(k.mul(x, factor), k.load(weight, i, k.f32Type(), lanes));
-      k.store(y, output, k.add(target, i), elementOf(op.getOutput()));
+      k.store(y, output, k.add(target, i), elementOf(op.getOutput()), lowOffset(op.getOutput(), width));
       if (copy) {
         Value place = k.add(k.mul(row, k.integer(rowStride(op.getCopy()))), i);
-        k.store(y, copy, place, elementOf(op.getCopy()));
+        k.store(y, copy, place, elementOf(op.getCopy()), lowOffset(op.getCopy(), width));
       }
     });
   });

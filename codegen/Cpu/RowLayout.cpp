@@ -15,6 +15,8 @@ int64_t rowStride(Value rows) {
 
 int64_t rowWidth(Value rows) { return cast<MemRefType>(rows.getType()).getDimSize(1); }
 
+int64_t lowOffset(Value rows, int64_t count) { return kernel::isSplit(rows, count) ? count : 0; }
+
 Type elementOf(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementType(); }
 
 } // namespace elah

@@ -25,25 +25,26 @@ constexpr int64_t panelRowBytes = panelColumns * 4; ///< A step of bf16 pairs, o
 class TileBlockEmitter {
 public:
   TileBlockEmitter(KernelBuilder &k, const TileBlock &block)
-      : k(k), b(block), amx(k), bytes(k.builder.getI8Type()), copies(at(block.scratch, 0)),
-        products(at(block.scratch, pairRows * block.mostTiles * AmxTiles::rowBytes)),
-        copyStride(k.integer(block.mostTiles * AmxTiles::rowBytes)), panelStride(k.integer(panelRowBytes)) {}
+      : k(k), b(block), amx(k), bytes(k.builder.getI8Type()), parts(block.product.inputLow == 0 ? 1 : 2),
+        copyBytes(pairRows * block.mostTiles * AmxTiles::rowBytes), copies(at(block.scratch, 0)),
+        products(at(block.scratch, parts * copyBytes)), copyStride(k.integer(block.mostTiles * AmxTiles::rowBytes)),
+        panelStride(k.integer(panelRowBytes)) {}
 
   void emit() {
     Value rest = k.rem(b.count, k.integer(pairRows)), whole = k.sub(b.count, rest);
     k.loop(k.integer(0), whole, k.integer(pairRows), [&](Value row) {
       if (b.product.inputStride != 0 && b.restValues == 0) {
         Value index = k.add(b.product.inputIndex(k.add(b.first, row)), b.firstValue);
-        emitPair(row, k.address(b.product.input, index, b.product.inputElement), k.integer(b.product.inputStride * 2),
-                 k.integer(pairRows));
+        emitPair(row, k.address(b.product.input, index, b.product.inputElement), b.product.inputLow * 2,
+                 k.integer(b.product.inputStride * 2), k.integer(pairRows));
       } else {
         copyRows(row, k.integer(pairRows), pairRows);
-        emitPair(row, copies, copyStride, k.integer(pairRows));
+        emitPair(row, copies, copyBytes, copyStride, k.integer(pairRows));
       }
     });
     k.ifThen(k.greater(rest, k.integer(AmxTiles::rows)), [&] {
       copyRows(whole, rest, pairRows);
-      emitPair(whole, copies, copyStride, rest);
+      emitPair(whole, copies, copyBytes, copyStride, rest);
     });
     Value isSingle = arith::AndIOp::create(k.builder, k.location, k.greater(rest, k.integer(0)),
                                            k.less(rest, k.integer(AmxTiles::rows + 1)));
@@ -57,17 +58,24 @@ private:
   Value at(Value base, int64_t offset) { return k.address(base, k.integer(offset), bytes); }
   Value at(Value base, Value offset) { return k.address(base, offset, bytes); }
 
-  /// Copies `count` rows from `row` on, and zeros up to `padded` rows.
+  /// Copies `count` rows from `row` on, and zeros up to `padded` rows: all high parts before all low ones.
   void copyRows(Value row, Value count, int64_t padded) {
+    for (int64_t part = 0; part < parts; ++part) {
+      copyRows(row, count, padded, part * b.product.inputLow, at(copies, part * copyBytes));
+    }
+  }
+
+  void copyRows(Value row, Value count, int64_t padded, int64_t partOffset, Value targets) {
     Type i16 = k.builder.getI16Type();
     auto vector = VectorType::get({tileValues}, i16);
     Value zero = arith::ConstantOp::create(k.builder, k.location, DenseElementsAttr::get(vector, int16_t(0)));
     k.loop(k.integer(0), k.integer(padded), k.integer(1), [&](Value i) {
-      Value target = at(copies, k.mul(i, copyStride));
+      Value target = at(targets, k.mul(i, copyStride));
       k.ifElse(
           k.less(i, count), {},
           [&] {
-            Value index = k.add(b.product.inputIndex(k.add(b.first, k.add(row, i))), b.firstValue);
+            Value index =
+                k.add(b.product.inputIndex(k.add(b.first, k.add(row, i))), k.add(b.firstValue, k.integer(partOffset)));
             if (b.restValues != 0) {
               Type part = k.vectorType(b.restValues, i16);
               k.storeRaw(zero, target, k.integer(0), i16);
@@ -106,7 +114,8 @@ private:
                                k.integer(columnTile * AmxTiles::rowBytes)));
   }
 
-  void emitPair(Value row, Value left, Value leftStride, Value count) {
+  /// `left`: the rows' first values of the block; low parts lie `lowBytes` behind high ones.
+  void emitPair(Value row, Value left, int64_t lowBytes, Value leftStride, Value count) {
     for (int64_t half = 0; half < 2; ++half) {
       for (int i = 0; i < 4; ++i) {
         begin(i, sumsAt(row, i / 2, half * 2 + i % 2));
@@ -118,14 +127,21 @@ private:
                              half == 0 ? k.integer(0) : b.tiles);
           fetch(k.mul(turn, panelStride), panelRowBytes, b.ahead, /*hint=*/2);
         }
-        amx.load(4, at(left, offset), leftStride);
-        amx.load(6, weightsAt(tile, half * 2), panelStride);
-        amx.multiply(0, 4, 6);
-        amx.load(7, weightsAt(tile, half * 2 + 1), panelStride);
-        amx.multiply(1, 4, 7);
-        amx.load(5, at(left, k.add(offset, k.mul(leftStride, k.integer(AmxTiles::rows)))), leftStride);
-        amx.multiply(2, 5, 6);
-        amx.multiply(3, 5, 7);
+        for (int64_t part = 0; part < parts; ++part) {
+          Value upper = at(left, k.add(offset, k.integer(part * lowBytes)));
+          amx.load(4, upper, leftStride);
+          if (part == 0) {
+            amx.load(6, weightsAt(tile, half * 2), panelStride);
+          }
+          amx.multiply(0, 4, 6);
+          if (part == 0) {
+            amx.load(7, weightsAt(tile, half * 2 + 1), panelStride);
+          }
+          amx.multiply(1, 4, 7);
+          amx.load(5, at(upper, k.mul(leftStride, k.integer(AmxTiles::rows))), leftStride);
+          amx.multiply(2, 5, 6);
+          amx.multiply(3, 5, 7);
+        }
       });
       for (int i = 0; i < 4; ++i) {
         amx.store(i, sumsAt(row, i / 2, half * 2 + i % 2), panelStride);
@@ -140,11 +156,16 @@ private:
     }
     k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
       prefetch(tile);
-      amx.load(4, at(copies, k.mul(tile, k.integer(AmxTiles::rowBytes))), copyStride);
+      Value left = at(copies, k.mul(tile, k.integer(AmxTiles::rowBytes)));
+      for (int part = 0; part < parts; ++part) {
+        amx.load(4 + part, at(left, part * copyBytes), copyStride);
+      }
       for (int i = 0; i < 4; ++i) {
-        int right = 5 + i % 3;
+        int right = 6 + i % 2;
         amx.load(right, weightsAt(tile, i), panelStride);
-        amx.multiply(i, 4, right);
+        for (int part = 0; part < parts; ++part) {
+          amx.multiply(i, 4 + part, right);
+        }
       }
     });
     for (int i = 0; i < 4; ++i) {
@@ -189,6 +210,8 @@ private:
   const TileBlock &b;
   AmxTiles amx;
   Type bytes;
+  int64_t parts;     ///< Two if values are split.
+  int64_t copyBytes; ///< Of the copies of one part.
   Value copies, products, copyStride, panelStride;
 };
 
@@ -196,8 +219,8 @@ private:
 
 void emitTileBlock(KernelBuilder &kernel, const TileBlock &block) { TileBlockEmitter(kernel, block).emit(); }
 
-uint64_t tileBlockScratch(int64_t mostTiles) {
-  return static_cast<uint64_t>(pairRows * mostTiles * AmxTiles::rowBytes + pairRows * panelRowBytes);
+uint64_t tileBlockScratch(int64_t mostTiles, int64_t parts) {
+  return static_cast<uint64_t>(parts * pairRows * mostTiles * AmxTiles::rowBytes + pairRows * panelRowBytes);
 }
 
 } // namespace elah

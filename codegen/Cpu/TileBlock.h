@@ -24,7 +24,8 @@ struct TileBlock {
 /// sums += rows * weights.
 void emitTileBlock(KernelBuilder &kernel, const TileBlock &block);
 
-uint64_t tileBlockScratch(int64_t mostTiles);
+/// For rows of `parts` parts, high and low or only one.
+uint64_t tileBlockScratch(int64_t mostTiles, int64_t parts);
 
 } // namespace elah
 

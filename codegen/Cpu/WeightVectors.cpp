@@ -31,7 +31,7 @@ uint16_t subnormalBits(unsigned m) {
 KernelBuilder::Values WeightVectors::load(Value panel, Value step) {
   OpBuilder &b = k.builder;
   // Values of one vector: a lane holds one value of k, or two.
-  int64_t width = compute == kernel::Compute::BF16 ? 2 * k.lanes() : k.lanes();
+  int64_t width = compute != kernel::Compute::F32 ? 2 * k.lanes() : k.lanes();
   Value first = k.mul(step, k.integer(vectorsPerPanel * width));
   KernelBuilder::Values vectors;
   for (int64_t v = 0; v < vectorsPerPanel; ++v) {
@@ -74,7 +74,7 @@ Value WeightVectors::convertToBF16(Value vector) {
     return arith::TruncFOp::create(b, k.location, k.vectorType(width, b.getBF16Type()), k.widen(vector));
   }
   // e4m3 has four bits of exponent and three of mantissa: moved to their places in a bf16, the bias
-  // from 7 to 127. The eight subnormals come from a table.
+  // from 7 to 127. The eight subnormals come from a table, which looks at the lowest five bits only.
   auto type = VectorType::get({width}, b.getI16Type());
   auto constant = [&](int16_t value) -> Value {
     return arith::ConstantOp::create(b, k.location, DenseElementsAttr::get(type, value));
@@ -85,14 +85,15 @@ Value WeightVectors::convertToBF16(Value vector) {
   }
   Value subnormals = arith::ConstantOp::create(b, k.location, DenseElementsAttr::get(type, ArrayRef<int16_t>(table)));
   Value wide = arith::ExtSIOp::create(b, k.location, type, vector);
-  Value magnitude = arith::AndIOp::create(b, k.location, wide, constant(0x7f));
-  Value normal = arith::AddIOp::create(b, k.location, arith::ShLIOp::create(b, k.location, magnitude, constant(4)),
+  Value moved = arith::ShLIOp::create(b, k.location, wide, constant(4));
+  Value normal = arith::AddIOp::create(b, k.location, arith::AndIOp::create(b, k.location, moved, constant(0x7f0)),
                                        constant(120 << 7));
   Value subnormal =
       LLVM::CallIntrinsicOp::create(b, k.location, type, b.getStringAttr("llvm.x86.avx512.permvar.hi.512"),
-                                    ValueRange{subnormals, magnitude})
+                                    ValueRange{subnormals, wide})
           .getResult(0);
-  Value isSubnormal = arith::CmpIOp::create(b, k.location, arith::CmpIPredicate::ult, magnitude, constant(8));
+  Value isSubnormal = arith::CmpIOp::create(b, k.location, arith::CmpIPredicate::eq,
+                                            arith::AndIOp::create(b, k.location, wide, constant(0x78)), constant(0));
   Value absolute = arith::SelectOp::create(b, k.location, isSubnormal, subnormal, normal);
   Value sign = arith::AndIOp::create(b, k.location, wide, constant(std::numeric_limits<int16_t>::min()));
   return asPairs(arith::OrIOp::create(b, k.location, sign, absolute));
@@ -100,7 +101,7 @@ Value WeightVectors::convertToBF16(Value vector) {
 
 void WeightVectors::prefetch(Value panel, Value step) {
   OpBuilder &b = k.builder;
-  int64_t stepBytes = vectorsPerPanel * k.lanes() * (compute == kernel::Compute::BF16 ? 2 : 1) * elementBytes(format);
+  int64_t stepBytes = vectorsPerPanel * k.lanes() * (compute != kernel::Compute::F32 ? 2 : 1) * elementBytes(format);
   Value first = k.mul(step, k.integer(stepBytes));
   for (int64_t line = 0; line < stepBytes; line += 64) {
     Value address = k.address(panel, k.add(first, k.integer(line + prefetchBytes)), b.getI8Type());

@@ -15,7 +15,7 @@ public:
 
   /// Whether the weights are stored otherwise than they are multiplied.
   static bool isConverted(kernel::Format format, kernel::Compute compute) {
-    return compute == kernel::Compute::BF16 ? format != kernel::Format::BF16 : format != kernel::Format::F32;
+    return compute != kernel::Compute::F32 ? format != kernel::Format::BF16 : format != kernel::Format::F32;
   }
   bool isConverted() const { return isConverted(format, compute); }
 

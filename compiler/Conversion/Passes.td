@@ -39,8 +39,9 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
     - *Attention.* Latent attention is absorbed in every step: `expand` is split into one matrix per head for the query
       and one for the value, and the cache keeps latents only. One table of rotations serves all layers.
     - *Precision.* bf16 and f8 weights are multiplied in bf16 on targets that have such products, f32 and f16 weights in
-      f32; the router is always computed in f32. An activation is stored as bf16 where only bf16 products read it.
-      f8 weights keep their bytes if their blocks fit the panels. `precision=f32` computes and caches in f32 throughout.
+      f32; the router is always computed in f32. What bf16 products read is split into two bf16 with `precision=auto`,
+      and rounded to one with `precision=bf16`, as is the cache; `precision=f32` computes in f32 throughout. f8 weights
+      keep their bytes if their blocks fit the panels.
 
     ```mlir
     func.func @forward(%tokens: tensor<?xi32>, ...) -> ... {
@@ -60,9 +61,9 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
       %tokens = exec.input token_ids : memref<?xi32>
       %hidden = exec.alloc rows <tokens> : memref<?x64xf32>
       kernel.embed %tokens, %table to %hidden : ...
-      %normed = exec.alloc rows <tokens> : memref<?x64xbf16>
+      %normed = exec.alloc rows <tokens> : memref<?x128xbf16>  // split
       kernel.rms_norm %hidden, %scale to %normed {epsilon = 1.0e-06} : ...
-      %inner = exec.alloc rows <tokens> : memref<?x128xbf16>
+      %inner = exec.alloc rows <tokens> : memref<?x256xbf16>
       kernel.gemm %normed, %gate_up to %inner {activation = #kernel<activation swiglu>, ...} : ...
       kernel.gemm %inner, %down to %hidden {accumulate, ...} : ...
       ...
@@ -78,7 +79,7 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
     Option<"maxSequences", "max-sequences", "int64_t", "8", "Sequences in one step.">,
     Option<"maxTokens", "max-tokens", "int64_t", "512", "Tokens in one step.">,
     Option<"pageTokens", "page-tokens", "int64_t", "64", "Tokens in one page of the KV cache.">,
-    Option<"precision", "precision", "std::string", "\"auto\"", "auto, or f32 to compute and cache in f32 throughout.">
+    Option<"precision", "precision", "std::string", "\"auto\"", "auto, bf16 or f32: whether bf16 products read split or rounded values, or are not used.">
   ];
 }
 

@@ -85,7 +85,7 @@ struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
                              llvm::cl::init(0)};
   Option<int64_t> maxSequences{*this, "max-sequences", llvm::cl::desc("Sequences in one step"), llvm::cl::init(8)};
   Option<int64_t> maxTokens{*this, "max-tokens", llvm::cl::desc("Tokens in one step"), llvm::cl::init(512)};
-  Option<std::string> precision{*this, "precision", llvm::cl::desc("auto or f32"), llvm::cl::init("auto")};
+  Option<std::string> precision{*this, "precision", llvm::cl::desc("auto, bf16 or f32"), llvm::cl::init("auto")};
 };
 
 } // namespace

@@ -108,10 +108,11 @@ int elahCompileCommand(int argc, char **argv) {
                  "Tokens of one step; longer prompts are read in several (default 512)")
       ->check(between(1, 1 << 20))
       ->type_name("N");
-  app.add_option(
-         "--precision", options.precision,
-         "auto: products of bf16 and fp8 weights in bf16 where the processor\nhas them (default); f32: all in f32")
-      ->check(oneOf({"auto", "f32"}))
+  app.add_option("--precision", options.precision,
+                 "auto: as exact as f32 to within 1e-9, in bf16 products of split values\nwhere the processor has them "
+                 "(default); "
+                 "bf16: round what these read and\nthe cache to bf16, for speed and memory; f32: all in f32")
+      ->check(oneOf({"auto", "bf16", "f32"}))
       ->type_name("NAME");
   app.add_option("--weights", weights,
                  "embed: put the packed weights into the file (default);\nreference: leave them in the folder")

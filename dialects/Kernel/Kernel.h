@@ -12,4 +12,12 @@
 #define GET_OP_CLASSES
 #include "dialects/Kernel/KernelOps.h.inc"
 
+namespace elah::kernel {
+
+/// Whether rows that stand for `count` values hold each as the sum of two bf16: 2 * count wide, high parts before low
+/// ones.
+bool isSplit(mlir::Value rows, int64_t count);
+
+} // namespace elah::kernel
+
 #endif

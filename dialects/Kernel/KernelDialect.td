@@ -13,6 +13,10 @@ def Kernel_Dialect : Dialect {
     gets their addresses (`elah_cpu_kernel`). T is the number of tokens in a step, of all its sequences together. The first
     dimension of an activation is dynamic; a row may be longer than its width (a strided memref), which is how a
     kernel reads a part of another's result.
+
+    *Split rows* hold each value as the sum of two bf16: the nearest one, and the one nearest to what that leaves. A row
+    of n values is then 2 n bf16 wide, all high parts before all low parts; that is how it is told from others. 2^-17 of a
+    value is lost at most, and its product with a bf16 takes two of the processor's bf16 products.
   }];
   let cppNamespace = "::elah::kernel";
   let useDefaultAttributePrinterParser = 1;
@@ -29,8 +33,9 @@ def Kernel_Format : I32EnumAttr<"Format", "How a packed weight's bytes stand for
   let genSpecializedAttr = 0;
 }
 
+// bf16x2: the input's values are split, and both parts are multiplied in bf16.
 def Kernel_Compute : I32EnumAttr<"Compute", "In which precision products are formed; sums are f32 always.", [
-  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">]> {
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"BF16X2", 2, "bf16x2">]> {
   let cppNamespace = "::elah::kernel";
   let genSpecializedAttr = 0;
 }

@@ -37,7 +37,7 @@ def Kernel_RmsNormOp : Kernel_Op<"rms_norm", "(getCopy() ? 2 : 1)", "1", "getOut
   let description = [{
     `copy` gets the same rows in another type: a router reads them in f32, products in bf16.
 
-    (C1) input, weight, output and copy have one width.
+    (C1) input, weight, output and copy have one width, but that the last two may be split.
     (C2) epsilon is positive.
   }];
   let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output,
@@ -45,6 +45,16 @@ def Kernel_RmsNormOp : Kernel_Op<"rms_norm", "(getCopy() ? 2 : 1)", "1", "getOut
   let assemblyFormat = [{
     $input `,` $weight (`rows` $rows^)? `to` $output (`and` $copy^)? attr-dict `:` type(operands)
   }];
+  let hasVerifier = 1;
+}
+
+def Kernel_SplitOp : Kernel_Op<"split", "1", "1", "getOutput()"> {
+  let summary = "The same rows, split, for products in bf16x2: [T, N] -> [T, 2 N].";
+  let description = [{
+    (C1) the output is bf16, twice as wide as the input.
+  }];
+  let arguments = (ins RowsF32:$input, Rows:$output);
+  let assemblyFormat = "$input `to` $output attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
 
@@ -58,8 +68,8 @@ def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSi
     behind them the up projection's. `accumulate` is a residual connection.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
-    (C3) the input is k wide, the output as wide as the packing has columns.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, or split.
     (C4) the packing has one matrix, and is for swiglu exactly if the activation is.
     (C5) the bias has n elements.
     (C6) `accumulate` adds to f32, and not behind an activation.
@@ -80,8 +90,8 @@ def Kernel_GroupedGemmOp : Kernel_ProductOp<"grouped_gemm", "getPacking().getPan
     Rows offsets[e] .. offsets[e + 1] of the output belong to expert e. Row r reads input row gather[r], or row r.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
-    (C3) the input is k wide, the output as wide as the packing has columns.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, or split.
     (C4) the packing is for swiglu exactly if the activation is.
     (C5) there is one more offset than the packing has matrices.
   }];
@@ -99,12 +109,14 @@ def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() 
   let summary = "One product per head on slices of the rows.";
   let description = [{
     output[t, h * output_stride + output_offset + n] = sum over k of
-    input[t, h * input_stride + input_offset + k] * weight_h[n, k]; the packing's batch is the number of heads.
+    input[t, h * input_stride + input_offset + k] * weight_h[n, k]; the packing's batch is the number of heads. Rows of
+    heads * stride values may be split: the input's for bf16x2, the output's where they are twice as wide.
 
     (C1) the weight has the bytes of its packing, which has neither blocks nor swiglu.
-    (C2) a product in bf16 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
     (C3) strides and offsets are not negative, and the slices of all heads lie within the rows.
     (C4) the slices of the output do not meet.
+    (C5) for bf16x2 the input is split.
   }];
   let arguments = (ins Rows:$input, Packed:$weight, Rows:$output, Kernel_PackingAttr:$packing,
                    Kernel_ComputeAttr:$compute, I64Attr:$input_stride, I64Attr:$input_offset, I64Attr:$output_stride,

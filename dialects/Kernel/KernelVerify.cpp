@@ -20,6 +20,11 @@ LogicalResult expectWidth(Operation *op, StringRef what, Value rows, int64_t exp
   return op->emitOpError() << what << " must be " << expected << " wide, found " << rows.getType();
 }
 
+/// Rows of `expected` values, split or not.
+LogicalResult expectValues(Operation *op, StringRef what, Value rows, int64_t expected) {
+  return isSplit(rows, expected) ? success() : expectWidth(op, what, rows, expected);
+}
+
 LogicalResult expectLength(Operation *op, StringRef what, Value vector, int64_t expected) {
   if (length(vector) == expected) {
     return success();
@@ -55,11 +60,11 @@ LogicalResult verifyWeight(Operation *op, PackingAttr packing, Value weight, Val
 }
 
 LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute, Value input) {
-  bool isBF16 = compute == Compute::BF16;
+  bool isBF16 = compute != Compute::F32;
   bool fits = isBF16 ? elementOf(input).isBF16() : elementOf(input).isF32();
   if (!fits) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
-    return op->emitOpError() << "computes in " << stringifyCompute(compute)
-                             << " and needs an input of that type, found " << input.getType();
+    return op->emitOpError() << "computes in " << stringifyCompute(compute) << " and needs an input in "
+                             << (isBF16 ? "bf16" : "f32") << ", found " << input.getType();
   }
   int64_t step = isBF16 ? 2 : 1;
   if (packing.getStep() != step) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
@@ -67,6 +72,12 @@ LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute,
                              << ", found " << packing.getStep();
   }
   return success();
+}
+
+/// What a product with rows of k values reads.
+LogicalResult verifyInput(Operation *op, PackingAttr packing, Compute compute, Value input) {
+  int64_t parts = compute == Compute::BF16X2 ? 2 : 1;
+  return expectWidth(op, "input", input, parts * packing.getK()); // gemm_c3, grouped_gemm_c3
 }
 
 LogicalResult verifyActivation(Operation *op, PackingAttr packing, Activation activation) {
@@ -92,6 +103,8 @@ LogicalResult verifyHeads(Operation *op, int64_t heads, int64_t kvHeads, int64_t
 }
 
 } // namespace
+
+bool elah::kernel::isSplit(Value rows, int64_t count) { return elementOf(rows).isBF16() && width(rows) == 2 * count; }
 
 LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, Format format, int64_t n, int64_t k,
                                   int64_t panel, int64_t step, int64_t batch, bool swiglu, int64_t blockN,
@@ -125,20 +138,27 @@ LogicalResult EmbedOp::verify() {
 }
 
 LogicalResult RmsNormOp::verify() {
-  if (failed(expectLength(*this, "weight", getWeight(), width(getInput()))) ||           // rms_norm_c1
-      failed(expectWidth(*this, "output", getOutput(), width(getInput()))) ||            // rms_norm_c1
-      (getCopy() && failed(expectWidth(*this, "copy", getCopy(), width(getInput()))))) { // rms_norm_c1
+  if (failed(expectLength(*this, "weight", getWeight(), width(getInput()))) ||            // rms_norm_c1
+      failed(expectValues(*this, "output", getOutput(), width(getInput()))) ||            // rms_norm_c1
+      (getCopy() && failed(expectValues(*this, "copy", getCopy(), width(getInput()))))) { // rms_norm_c1
     return failure();
   }
   return expectPositive(*this, "epsilon", getEpsilon()); // rms_norm_c2
+}
+
+LogicalResult SplitOp::verify() {
+  if (!isSplit(getOutput(), width(getInput()))) { // split_c1
+    return emitOpError() << "output must be " << 2 * width(getInput()) << " bf16 wide, found " << getOutput().getType();
+  }
+  return success();
 }
 
 LogicalResult GemmOp::verify() {
   PackingAttr packing = getPacking();
   if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
       failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
-      failed(expectWidth(*this, "input", getInput(), packing.getK())) ||         // gemm_c3
-      failed(expectWidth(*this, "output", getOutput(), packing.getColumns())) || // gemm_c3
+      failed(verifyInput(*this, packing, getCompute(), getInput())) ||            // gemm_c3
+      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) || // gemm_c3
       failed(verifyActivation(*this, packing, getActivation()))) {
     return failure();
   }
@@ -159,8 +179,8 @@ LogicalResult GroupedGemmOp::verify() {
   PackingAttr packing = getPacking();
   if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
       failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
-      failed(expectWidth(*this, "input", getInput(), packing.getK())) ||         // grouped_gemm_c3
-      failed(expectWidth(*this, "output", getOutput(), packing.getColumns())) || // grouped_gemm_c3
+      failed(verifyInput(*this, packing, getCompute(), getInput())) ||            // grouped_gemm_c3
+      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) || // grouped_gemm_c3
       failed(verifyActivation(*this, packing, getActivation()))) {
     return failure();
   }
@@ -178,9 +198,16 @@ LogicalResult HeadGemmOp::verify() {
   }
   int64_t heads = packing.getBatch(), inputStride = getInputStride(), inputOffset = getInputOffset(),
           outputStride = getOutputStride(), outputOffset = getOutputOffset();
+  bool isSplitInput = getCompute() == Compute::BF16X2, isSplitOutput = isSplit(getOutput(), heads * outputStride);
+  if (isSplitInput && !isSplit(getInput(), heads * inputStride)) { // head_gemm_c5
+    return emitOpError() << "computes in bf16x2 and needs an input of " << 2 * heads * inputStride << " bf16, found "
+                         << getInput().getType();
+  }
+  int64_t inputWidth = width(getInput()) / (isSplitInput ? 2 : 1),
+          outputWidth = width(getOutput()) / (isSplitOutput ? 2 : 1);
   bool isNegative = inputStride < 0 || inputOffset < 0 || outputStride < 0 || outputOffset < 0;
-  if (isNegative || (heads - 1) * inputStride + inputOffset + packing.getK() > width(getInput()) ||
-      (heads - 1) * outputStride + outputOffset + packing.getN() > width(getOutput())) { // head_gemm_c3
+  if (isNegative || (heads - 1) * inputStride + inputOffset + packing.getK() > inputWidth ||
+      (heads - 1) * outputStride + outputOffset + packing.getN() > outputWidth) { // head_gemm_c3
     return emitOpError() << "the slices of " << heads << " heads must lie within the rows, found " << packing.getK()
                          << " of stride " << inputStride << " from " << inputOffset << " in " << getInput().getType()
                          << " and " << packing.getN() << " of stride " << outputStride << " from " << outputOffset

@@ -90,35 +90,34 @@ char *coldMemory(int64_t bytes) {
 }
 
 struct Shape {
-  const char *target, *format;
-  bool inBF16;
+  const char *target, *format, *compute;
   int64_t rows, k, n;
 };
 
 void gemm(benchmark::State &state, Shape s) {
   CpuTarget target = testTarget(s.target);
-  int64_t panel = target.panel(), step = s.inBF16 ? 2 : 1;
+  bool inBF16 = s.compute[0] == 'b', isSplit = std::strcmp(s.compute, "bf16x2") == 0;
+  int64_t panel = target.panel(), step = inBF16 ? 2 : 1, width = isSplit ? 2 * s.k : s.k;
   int64_t elementBytes = s.format[0] == 'b' ? 2 : s.format[1] == '8' ? 1 : 4;
   int64_t panels = (s.n + panel - 1) / panel, bytes = panels * panel * s.k * elementBytes;
   bool scaled = elementBytes == 1;
   int64_t scaleCount = scaled ? (s.n + 127) / 128 * ((s.k + 127) / 128) : 0;
-  const char *compute = s.inBF16 ? "bf16" : "f32";
   std::string scale = scaled ? llvm::formatv(", memref<{0}xf32>", scaleCount).str() : "";
   std::string text = llvm::formatv(
-      "module {{\nexec.kernel @gemm(%a: memref<?x{0}x{1}>, %w: memref<{2}xi8>{3}, %c: memref<?x{4}xf32>) rows "
+      "module {{\nexec.kernel @gemm(%a: memref<?x{12}x{13}>, %w: memref<{2}xi8>{3}, %c: memref<?x{4}xf32>) rows "
       "[#exec.extent<tokens>, #exec.extent<{2}>{5}, #exec.extent<tokens>] {{\nkernel.gemm %a, %w{6} to %c {{packing = "
       "#kernel.packing<{7}, n = {4}, k = {0}, panel = {8}, step = {9}, batch = 1, swiglu = false, blocks = {10}>, "
-      "compute = #kernel<compute {1}>, activation = #kernel<activation none>} : memref<?x{0}x{1}>, "
+      "compute = #kernel<compute {1}>, activation = #kernel<activation none>} : memref<?x{12}x{13}>, "
       "memref<{2}xi8>{11}, memref<?x{4}xf32>\n}\n}\n",
-      s.k, compute, bytes, scaled ? llvm::formatv(", %s: memref<{0}xf32>", scaleCount).str() : "", s.n,
+      s.k, s.compute, bytes, scaled ? llvm::formatv(", %s: memref<{0}xf32>", scaleCount).str() : "", s.n,
       scaled ? llvm::formatv(", #exec.extent<{0}>", scaleCount).str() : "", scaled ? " scales %s" : "", s.format, panel,
-      step, scaled ? "128 x 128" : "0 x 0", scale);
+      step, scaled ? "128 x 128" : "0 x 0", scale, width, inBF16 ? "bf16" : "f32");
   Kernels kernels(s.target, text);
   elah_cpu_kernel kernel = kernels.find("gemm");
 
   Random random(1);
-  std::vector<uint16_t> narrow(s.rows * s.k);
-  std::vector<float> wide = random.numbers(s.rows * s.k);
+  std::vector<uint16_t> narrow(s.rows * width);
+  std::vector<float> wide = random.numbers(s.rows * width);
   for (size_t i = 0; i < wide.size(); ++i) {
     narrow[i] = toBF16(wide[i]);
   }
@@ -128,11 +127,11 @@ void gemm(benchmark::State &state, Shape s) {
   int64_t dims[ELAH_DIM_COUNT] = {s.rows, 1, 1, 1, 1};
   int64_t copies = (int64_t(1) << 30) / bytes, next = 0;
   bool isDecode = s.rows <= 8;
-  bool hasTiles = s.inBF16 && target.hasAmxBF16;
-  void (*limit)() = hasTiles ? tileProducts : s.inBF16 ? bf16Dots : panel == 64 ? wideMultiplyAdds : multiplyAdds;
+  bool hasTiles = inBF16 && target.hasAmxBF16;
+  void (*limit)() = hasTiles ? tileProducts : inBF16 ? bf16Dots : panel == 64 ? wideMultiplyAdds : multiplyAdds;
   double operations = hasTiles ? 16384.0 * static_cast<double>(rounds)
                                : 12.0 * static_cast<double>(rounds) *
-                                     (s.inBF16      ? 64
+                                     (inBF16        ? 64
                                       : panel == 64 ? 32
                                                     : 16);
 
@@ -140,7 +139,7 @@ void gemm(benchmark::State &state, Shape s) {
   for (auto _ : state) {
     char *weights = coldMemory(bytes) + next * bytes;
     next = isDecode ? (next + 1) % copies : 0;
-    std::vector<void *> buffers = {s.inBF16 ? narrowInput->data() : wideInput->data(), weights};
+    std::vector<void *> buffers = {inBF16 ? narrowInput->data() : wideInput->data(), weights};
     if (scaled) {
       buffers.push_back(scales->data());
     }
@@ -168,11 +167,16 @@ int main(int argc, char **argv) {
   std::vector<Shape> shapes;
   for (const char *target : {"x86-64-v3", "x86-64-v4", "bf16-dot", "host"}) {
     CpuTarget cpu = testTarget(target);
-    bool inBF16 = cpu.hasBF16Dot;
+    std::vector<const char *> computes = {"f32"};
+    if (cpu.hasBF16Dot) {
+      computes = {"bf16", "bf16x2"};
+    }
     for (const char *format : {"bf16", "f8"}) {
-      for (auto [k, n] : {std::pair<int64_t, int64_t>{2048, 5632}, {1536, 8960}, {7168, 2048}}) {
-        for (int64_t rows : {1, 4, 16, 64, 512}) {
-          shapes.push_back({target, format, inBF16, rows, k, n});
+      for (const char *compute : computes) {
+        for (auto [k, n] : {std::pair<int64_t, int64_t>{2048, 5632}, {1536, 8960}, {7168, 2048}}) {
+          for (int64_t rows : {1, 4, 16, 64, 512}) {
+            shapes.push_back({target, format, compute, rows, k, n});
+          }
         }
       }
     }
@@ -180,8 +184,8 @@ int main(int argc, char **argv) {
   std::vector<std::string> names = runnableTargets();
   for (const Shape &shape : shapes) {
     if (std::find(names.begin(), names.end(), shape.target) != names.end()) {
-      std::string name =
-          llvm::formatv("gemm/{0}/{1}/rows:{2}/k:{3}/n:{4}", shape.target, shape.format, shape.rows, shape.k, shape.n);
+      std::string name = llvm::formatv("gemm/{0}/{1}/{2}/rows:{3}/k:{4}/n:{5}", shape.target, shape.format,
+                                       shape.compute, shape.rows, shape.k, shape.n);
       benchmark::RegisterBenchmark(name.c_str(), [shape](benchmark::State &state) { gemm(state, shape); })
           ->UseManualTime()
           ->Unit(benchmark::kMillisecond)

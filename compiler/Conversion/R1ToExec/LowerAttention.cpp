@@ -35,9 +35,9 @@ template <typename Attention> LogicalResult advanceCache(Attention op, ProgramBu
   return success();
 }
 
-Type resultElement(Value result, ProgramBuilder &program) {
-  bool isBF16 = program.precision.isStoredAsBF16(result);
-  return program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32);
+/// Attention over the cache writes f32, or rounds; for products in bf16x2 its rows are split behind it.
+kernel::Compute writtenBy(kernel::Compute reader) {
+  return reader == kernel::Compute::BF16X2 ? kernel::Compute::F32 : reader;
 }
 
 /// The one buffer in which query, key and value stand side by side; null if they do not.
@@ -81,11 +81,12 @@ LogicalResult lower(r1::AttentionOp op, ProgramBuilder &program) {
   Value table = op.getRope() ? program.ropeTable(loc, *op.getRope()) : Value();
   kernel::RopeAppendOp::create(builder, loc, qkv, table, program.input(exec::Input::CacheRows), query, keys, values,
                                heads, kvHeads, headDim, valueDim, op.getRopeAttr());
-  Value output = program.alloc(loc, program.tokens(), heads * valueDim, resultElement(op.getResult(), program));
+  kernel::Compute reader = program.precision.storageOf(op.getResult());
+  Value output = program.allocFor(writtenBy(reader), loc, program.tokens(), heads * valueDim);
   kernel::AttentionOp::create(builder, loc, query, keys, values, program.input(exec::Input::Positions),
                               program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable), output,
                               heads, kvHeads, headDim, valueDim, op.getScale(), program.pageTokens);
-  program.bind(op.getResult(), output);
+  program.bind(op.getResult(), program.splitFor(reader, loc, output));
   return success();
 }
 
@@ -110,14 +111,16 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
 
   // Unblocked f8 values times their scale; as precise as f32 where that is asked for.
   kernel::Format converted = program.precision.isF32Only() ? kernel::Format::F32 : kernel::Format::BF16;
-  // The query stays in f32: what is lost here is lost for every token that it is compared with.
+  // The query is never rounded: what is lost here is lost for every token that it is compared with.
+  kernel::Compute compute = program.precision.computeOf(op.getExpand());
+  kernel::Compute queryCompute = compute == kernel::Compute::F32 ? kernel::Compute::F32 : kernel::Compute::BF16X2;
   Value absorbed = program.alloc(loc, program.tokens(), heads * row, builder.getF32Type());
   PackedWeight forQuery =
       program.weights.headPanels(loc, expand->front(), {heads, nope + valueDim, 0, rank, nope, /*transposed=*/true},
-                                 kernel::Compute::F32, converted, ".query");
+                                 queryCompute, converted, ".query");
   program.count(forQuery, heads);
-  kernel::HeadGemmOp::create(builder, loc, query, forQuery.bytes, absorbed, forQuery.packing, kernel::Compute::F32,
-                             nope + rope, 0, row, 0);
+  kernel::HeadGemmOp::create(builder, loc, program.splitFor(queryCompute, loc, query), forQuery.bytes, absorbed,
+                             forQuery.packing, queryCompute, nope + rope, 0, row, 0);
 
   Value cache = program.cache(loc, 0, op.getLayer(), row);
   Value norm = program.weights.vector(loc, *normWeight);
@@ -126,19 +129,18 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
                                  program.input(exec::Input::CacheRows), absorbed, cache, heads, nope, rope, rank,
                                  op.getEpsilon(), op.getRope());
 
-  kernel::Compute compute =
-      program.precision.prefersBF16(op.getExpand()) ? kernel::Compute::BF16 : kernel::Compute::F32;
-  Value attended = program.alloc(loc, program.tokens(), heads * rank, program.elementOf(compute));
+  Value attended = program.allocFor(writtenBy(compute), loc, program.tokens(), heads * rank);
   kernel::LatentAttentionOp::create(builder, loc, absorbed, cache, program.input(exec::Input::Positions),
                                     program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable),
                                     attended, heads, rank, rope, headGroupsOf(heads), op.getScale(),
                                     program.pageTokens);
+  attended = program.splitFor(compute, loc, attended);
 
   PackedWeight forValue = program.weights.headPanels(
       loc, expand->front(), {heads, nope + valueDim, nope, valueDim, rank, /*transposed=*/false}, compute, converted,
       ".value");
   program.count(forValue, heads);
-  Value output = program.alloc(loc, program.tokens(), heads * valueDim, resultElement(op.getResult(), program));
+  Value output = program.allocFor(program.precision.storageOf(op.getResult()), loc, program.tokens(), heads * valueDim);
   kernel::HeadGemmOp::create(builder, loc, attended, forValue.bytes, output, forValue.packing, compute, rank, 0,
                              valueDim, 0);
   program.bind(op.getResult(), output);

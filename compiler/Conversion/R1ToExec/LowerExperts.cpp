@@ -138,9 +138,8 @@ LogicalResult addExperts(r1::ExpertsOp op, Value residual, ProgramBuilder &progr
   kernel::Compute compute = program.precision.computeOf(op);
   PackedWeight gateUp = program.weights.panels(loc, gateUps, count, compute, /*swiglu=*/true);
   program.count(gateUp, topK);
-  kernel::Compute downCompute =
-      program.precision.prefersBF16(op.getDown()) ? kernel::Compute::BF16 : kernel::Compute::F32;
-  Value activated = program.alloc(loc, program.tokens(topK), inner, program.elementOf(downCompute));
+  kernel::Compute downCompute = program.precision.computeOf(op.getDown());
+  Value activated = program.allocFor(downCompute, loc, program.tokens(topK), inner);
   kernel::GroupedGemmOp::create(builder, loc, program.as(compute, op.getInput()), gateUp.bytes, gateUp.scales, offsets,
                                 gather, activated, gateUp.packing, compute, kernel::Activation::Swiglu);
 

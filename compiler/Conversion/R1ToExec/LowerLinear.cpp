@@ -75,7 +75,7 @@ LogicalResult lowerSiblings(MutableArrayRef<r1::LinearOp> siblings, ProgramBuild
       column += widthOf(next.getResult());
     }
     Value output = program.columns(first.getLoc(), buffer, firstColumn, column - firstColumn);
-    program.gemm(first.getLoc(), program.as(compute, first.getInput()), matrices, biases, output);
+    program.gemm(first.getLoc(), compute, program.as(compute, first.getInput()), matrices, biases, output);
   }
   column = 0;
   for (r1::LinearOp sibling : siblings) {
@@ -110,23 +110,23 @@ LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program) {
   if (failed(scale)) {
     return failure();
   }
-  // Which of the four results is read: of all tokens or of those whose logits are wanted, in bf16
-  // or in f32.
-  bool isRead[2][2] = {};
+  // Which of the results is read: of all tokens or of those whose logits are wanted, and in which products.
+  SmallVector<kernel::Compute, 2> reads[2];
   for (OpOperand &use : op.getResult().getUses()) {
     auto linear = dyn_cast<r1::LinearOp>(use.getOwner());
     bool ofLogits = linear && roleOf(linear) == LinearRole::Logits;
-    isRead[ofLogits][program.precision.computeOf(use) == kernel::Compute::BF16] = true;
+    kernel::Compute compute = program.precision.computeOf(use);
+    if (!llvm::is_contained(reads[ofLogits], compute)) {
+      reads[ofLogits].push_back(compute);
+    }
   }
   int64_t width = widthOf(op.getResult());
   for (bool ofLogits : {false, true}) {
     SmallVector<Value, 2> outputs;
-    for (bool isBF16 : {false, true}) {
-      if (isRead[ofLogits][isBF16]) {
-        Type element = program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32);
-        exec::ExtentAttr rows = ofLogits ? program.logitRows() : program.tokens();
-        outputs.push_back(program.alloc(op.getLoc(), rows, width, element));
-      }
+    llvm::sort(reads[ofLogits]); // f32 first.
+    for (kernel::Compute compute : reads[ofLogits]) {
+      exec::ExtentAttr rows = ofLogits ? program.logitRows() : program.tokens();
+      outputs.push_back(program.allocFor(compute, op.getLoc(), rows, width));
     }
     if (outputs.empty()) {
       continue;
@@ -176,7 +176,7 @@ LogicalResult lower(r1::LinearOp op, ProgramBuilder &program) {
     if (weights->bias) {
       bias.push_back(weights->bias);
     }
-    program.gemm(op.getLoc(), input, weights->matrix, bias, logits);
+    program.gemm(op.getLoc(), compute, input, weights->matrix, bias, logits);
     program.bindLogitRows(op.getResult(), logits);
     return success();
   }
@@ -218,11 +218,11 @@ LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program) {
   if (gateWeights->bias) {
     bias = {gateWeights->bias, upWeights->bias};
   }
-  bool isBF16 = program.precision.isStoredAsBF16(op.getResult());
-  Value output = program.alloc(op.getLoc(), program.tokens(), widthOf(op.getResult()),
-                               program.elementOf(isBF16 ? kernel::Compute::BF16 : kernel::Compute::F32));
-  program.gemm(gate.getLoc(), program.as(program.precision.computeOf(gate), gate.getInput()),
-               {gateWeights->matrix, upWeights->matrix}, bias, output, kernel::Activation::Swiglu);
+  Value output = program.allocFor(program.precision.storageOf(op.getResult()), op.getLoc(), program.tokens(),
+                                  widthOf(op.getResult()));
+  kernel::Compute compute = program.precision.computeOf(gate);
+  program.gemm(gate.getLoc(), compute, program.as(compute, gate.getInput()), {gateWeights->matrix, upWeights->matrix},
+               bias, output, kernel::Activation::Swiglu);
   program.bind(op.getResult(), output);
   return success();
 }
@@ -293,8 +293,9 @@ LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
     if (weights->bias) {
       bias.push_back(weights->bias);
     }
-    Value input = program.as(program.precision.computeOf(linear), linear.getInput());
-    program.gemm(linear.getLoc(), input, weights->matrix, bias, buffer, kernel::Activation::None, accumulates);
+    kernel::Compute compute = program.precision.computeOf(linear);
+    Value input = program.as(compute, linear.getInput());
+    program.gemm(linear.getLoc(), compute, input, weights->matrix, bias, buffer, kernel::Activation::None, accumulates);
     accumulates = true;
   }
   program.bind(op.getResult(), buffer);

@@ -3,6 +3,7 @@
 
 #include "codegen/Target/CpuTarget.h"
 #include "dialects/Kernel/Kernel.h"
+#include <optional>
 
 namespace elah {
 
@@ -16,31 +17,43 @@ enum class LinearRole {
 };
 LinearRole roleOf(r1::LinearOp linear);
 
+/// How much of a value may be lost on the way, beyond f32 sums in any order.
+enum class PrecisionMode {
+  Auto, ///< Nothing that shows: logits stay within 1e-9 of f32's. Products of bf16 and f8 weights with split values.
+  BF16, ///< Bits: what such products read, and the cache beside them, is rounded to bf16. Logits are some 1e-4 off.
+  F32,  ///< Nothing: products are formed in f32, whatever the weights.
+};
+/// The mode of that name: auto, bf16 or f32.
+std::optional<PrecisionMode> precisionModeOf(llvm::StringRef name);
+
 /// In which precision products are formed and values are stored.
 class Precision {
 public:
-  /// `f32Only` computes everything in f32, whatever the weights.
-  Precision(const CpuTarget &target, bool f32Only) : hasBF16(target.hasBF16Dot), f32Only(f32Only) {}
+  Precision(const CpuTarget &target, PrecisionMode mode) : hasBF16(target.hasBF16Dot), mode(mode) {}
 
   kernel::Compute computeOf(r1::LinearOp linear) const;
   kernel::Compute computeOf(r1::ExpertsOp experts) const;
   /// Of an activation that `consumer` reads through a product; f32 for all other uses.
   kernel::Compute computeOf(mlir::OpOperand &use) const;
-  /// Whether all uses of an activation are products in bf16, so that it is stored as such.
-  bool isStoredAsBF16(mlir::Value activation) const;
-  /// Whether products with this weight are formed in bf16, if their input can be had so.
-  bool prefersBF16(mlir::Value weight) const;
+  /// Of the only readers of an activation, which is stored as these read it; f32 if they differ.
+  kernel::Compute storageOf(mlir::Value activation) const;
+  /// Of products with this weight, if their input can be had so.
+  kernel::Compute computeOf(mlir::Value weight) const;
   /// Whether everything is computed in f32, whatever it costs.
-  bool isF32Only() const { return f32Only; }
-  /// Whether a model with this weight keeps f32 in its cache: because it would be more precise than
-  /// the weight.
+  bool isF32Only() const { return mode == PrecisionMode::F32; }
+  /// Whether a model with this weight keeps f32 in its cache.
   bool wantsF32Cache(mlir::Value weight) const;
 
 private:
+  /// In bf16 products of one kind or the other, split values or rounded ones.
+  bool prefersBF16(mlir::Value weight) const;
   bool prefersBF16(mlir::OpOperand &use) const;
   bool canBeBF16(mlir::Value activation) const;
+  bool isStoredAsBF16(mlir::Value activation) const;
+  kernel::Compute compute(bool isBF16) const;
 
-  bool hasBF16, f32Only;
+  bool hasBF16;
+  PrecisionMode mode;
 };
 
 } // namespace elah

@@ -8,9 +8,8 @@ namespace {
 
 unsigned bitWidth(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementTypeBitWidth(); }
 
-kernel::Compute computeFor(Value input) {
-  return cast<MemRefType>(input.getType()).getElementType().isBF16() ? kernel::Compute::BF16 : kernel::Compute::F32;
-}
+/// How wide the elements are that a product reads.
+unsigned bitWidth(kernel::Compute compute) { return compute == kernel::Compute::F32 ? 32 : 16; }
 
 } // namespace
 
@@ -83,22 +82,31 @@ bool ProgramBuilder::isBound(Value activation) const {
 Value ProgramBuilder::f32(Value activation) const { return as(kernel::Compute::F32, activation); }
 
 Value ProgramBuilder::as(kernel::Compute compute, Value activation) const {
-  Value buffer = bound.lookup({activation, compute == kernel::Compute::BF16 ? 16 : 32});
+  Value buffer = bound.lookup({activation, bitWidth(compute)});
   assert(buffer && "whoever makes a value asks Precision in which types it is read");
   return buffer;
 }
 
 Value ProgramBuilder::logitRowsOf(Value activation, kernel::Compute compute) const {
-  return boundLogitRows.lookup({activation, compute == kernel::Compute::BF16 ? 16 : 32});
+  return boundLogitRows.lookup({activation, bitWidth(compute)});
 }
 
-Type ProgramBuilder::elementOf(kernel::Compute compute) {
-  return compute == kernel::Compute::BF16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
+Value ProgramBuilder::allocFor(kernel::Compute compute, Location loc, exec::ExtentAttr rows, int64_t width) {
+  Type element = compute == kernel::Compute::F32 ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
+  return alloc(loc, rows, compute == kernel::Compute::BF16X2 ? 2 * width : width, element);
 }
 
-void ProgramBuilder::gemm(Location loc, Value input, ArrayRef<r1::WeightAttr> matrices, ArrayRef<r1::WeightAttr> bias,
-                          Value output, kernel::Activation activation, bool accumulate) {
-  kernel::Compute compute = computeFor(input);
+Value ProgramBuilder::splitFor(kernel::Compute compute, Location loc, Value rows) {
+  if (compute != kernel::Compute::BF16X2) {
+    return rows;
+  }
+  Value output = allocFor(compute, loc, exec::rowsOf(rows), cast<MemRefType>(rows.getType()).getDimSize(1));
+  kernel::SplitOp::create(builder, loc, rows, output);
+  return output;
+}
+
+void ProgramBuilder::gemm(Location loc, kernel::Compute compute, Value input, ArrayRef<r1::WeightAttr> matrices,
+                          ArrayRef<r1::WeightAttr> bias, Value output, kernel::Activation activation, bool accumulate) {
   PackedWeight weight = weights.panels(loc, matrices, /*batch=*/1, compute, activation == kernel::Activation::Swiglu);
   count(weight, 1);
   Value biasVector;

@@ -50,15 +50,18 @@ public:
   /// The buffer in the type that a product in `compute` reads.
   mlir::Value as(kernel::Compute compute, mlir::Value activation) const;
   mlir::Value logitRowsOf(mlir::Value activation, kernel::Compute compute) const;
-  mlir::Type elementOf(kernel::Compute compute);
+  /// Rows of `width` values as a product in `compute` reads them.
+  mlir::Value allocFor(kernel::Compute compute, mlir::Location loc, exec::ExtentAttr rows, int64_t width);
+  /// f32 rows, split if a product in `compute` reads them so.
+  mlir::Value splitFor(kernel::Compute compute, mlir::Location loc, mlir::Value rows);
 
   /// Linear maps and experts that are not computed yet: each is added to the residual that the sum
   /// which reads them ends in.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Operation *>> terms;
 
   //===--- Products ---===//
-  /// output (+)= input * weights^T (+ bias). The input's type says in what it is computed.
-  void gemm(mlir::Location loc, mlir::Value input, llvm::ArrayRef<r1::WeightAttr> matrices,
+  /// output (+)= input * weights^T (+ bias); the input is as `compute` reads it.
+  void gemm(mlir::Location loc, kernel::Compute compute, mlir::Value input, llvm::ArrayRef<r1::WeightAttr> matrices,
             llvm::ArrayRef<r1::WeightAttr> bias, mlir::Value output,
             kernel::Activation activation = kernel::Activation::None, bool accumulate = false);
 

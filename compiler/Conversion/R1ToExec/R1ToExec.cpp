@@ -106,8 +106,8 @@ private:
         return module.emitError() << name << " must be positive, found " << value;
       }
     }
-    if (precision != "auto" && precision != "f32") {
-      return module.emitError() << "precision must be auto or f32, found '" << precision.getValue() << "'";
+    if (!precisionModeOf(precision)) {
+      return module.emitError() << "precision must be auto, bf16 or f32, found '" << precision.getValue() << "'";
     }
     auto modelContext = module->getAttrOfType<IntegerAttr>("r1.max_context");
     if (!modelContext) {
@@ -141,7 +141,7 @@ private:
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     auto program = exec::ProgramOp::create(builder, forward.getLoc(), "forward", ArrayAttr());
     program.getBody().emplaceBlock();
-    Precision rules(*target, precision == "f32");
+    Precision rules(*target, *precisionModeOf(precision));
     Type cacheElement = cacheElementOf(forward, rules, builder);
     Block &body = forward.getBody().front();
     ProgramBuilder lowering(program, {body.getArgument(0), body.getArgument(1), body.getArgument(2)}, *target, rules,

@@ -98,7 +98,7 @@ bool WeightRecipes::canStack(ArrayRef<r1::WeightAttr> above, r1::WeightAttr next
 }
 
 kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel::Compute compute, bool swiglu) const {
-  kernel::Format converted = compute == kernel::Compute::BF16 ? kernel::Format::BF16 : kernel::Format::F32;
+  kernel::Format converted = compute != kernel::Compute::F32 ? kernel::Format::BF16 : kernel::Format::F32;
   RankedTensorType type = sources.front().getType();
   Type element = type.getElementType();
   bool isUniform = llvm::all_of(sources, [&](r1::WeightAttr source) {
@@ -108,12 +108,12 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
     return converted;
   }
   if (isa<Float8E4M3FNType>(element)) {
-    int64_t panelColumns = target.panel() / (swiglu ? 2 : 1), step = compute == kernel::Compute::BF16 ? 2 : 1;
+    int64_t panelColumns = target.panel() / (swiglu ? 2 : 1), step = compute != kernel::Compute::F32 ? 2 : 1;
     r1::BlocksAttr blocks = blocksOf(sources.front());
     bool fits = !blocks || (blocks.getRows() % panelColumns == 0 && blocks.getColumns() % step == 0);
     return fits ? kernel::Format::F8 : converted;
   }
-  if (compute == kernel::Compute::BF16) {
+  if (compute != kernel::Compute::F32) {
     return kernel::Format::BF16;
   }
   return element.isBF16() ? kernel::Format::BF16 : element.isF16() ? kernel::Format::F16 : kernel::Format::F32;
@@ -129,7 +129,7 @@ PackedWeight WeightRecipes::panels(Location loc, ArrayRef<r1::WeightAttr> source
   kernel::Format format = formatOf(sources, compute, swiglu);
   r1::BlocksAttr blocks = format == kernel::Format::F8 ? blocksOf(sources.front()) : r1::BlocksAttr();
   auto packing = kernel::PackingAttr::get(context, format, rows / batch, sources.front().getType().getDimSize(1),
-                                          target.panel(), compute == kernel::Compute::BF16 ? 2 : 1, batch, swiglu,
+                                          target.panel(), compute != kernel::Compute::F32 ? 2 : 1, batch, swiglu,
                                           blocks ? blocks.getRows() : 0, blocks ? blocks.getColumns() : 0);
   ArrayAttr array = sourcesOf(sources);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::Panels, array, packing, 0, 0, false);
@@ -148,13 +148,13 @@ PackedWeight WeightRecipes::headPanels(Location loc, r1::WeightAttr source, cons
   kernel::Format format = kernel::Format::F32;
   if (isa<Float8E4M3FNType>(element)) {
     format = converted;
-  } else if (compute == kernel::Compute::BF16 || element.isBF16()) {
+  } else if (compute != kernel::Compute::F32 || element.isBF16()) {
     format = kernel::Format::BF16;
   } else if (element.isF16()) {
     format = kernel::Format::F16;
   }
   auto packing = kernel::PackingAttr::get(context, format, slices.n, slices.k, target.panel(),
-                                          compute == kernel::Compute::BF16 ? 2 : 1, slices.heads, false, 0, 0);
+                                          compute != kernel::Compute::F32 ? 2 : 1, slices.heads, false, 0, 0);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::HeadPanels, sourcesOf(source), packing, slices.stride,
                                       slices.first, slices.transposed);
   return {refer(loc, recipe, MemRefType::get({packing.getBytes()}, program.getI8Type()), suffix), {}, packing};

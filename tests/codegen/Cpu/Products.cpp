@@ -8,12 +8,14 @@ using namespace elah::test;
 
 namespace {
 
-enum class Format { F32, BF16, F16, F8 };
+/// Split: rows of values that are sums of two bf16, kernel.split's.
+enum class Format { F32, BF16, F16, F8, Split };
 const char *nameOf(Format format) {
   switch (format) {
   case Format::F32:
     return "f32";
   case Format::BF16:
+  case Format::Split:
     return "bf16";
   case Format::F16:
     return "f16";
@@ -76,6 +78,8 @@ struct Weight {
             value = fromF16(bits);
             break;
           }
+          case Format::Split:
+            FAIL() << "weights are not split";
           case Format::F8: {
             auto bits = static_cast<uint8_t>(random.below(256));
             bits = (bits & 0x7f) == 0x7f ? 0 : bits; // not a number
@@ -105,15 +109,22 @@ struct Weight {
   }
 };
 
-/// Rows of numbers as an element type stores them.
+/// In what a product with rows of that format is computed, and its step.
+const char *computeOf(Format input) {
+  return input == Format::Split ? "bf16x2" : input == Format::BF16 ? "bf16" : "f32";
+}
+int64_t stepOf(Format input) { return input == Format::F32 ? 1 : 2; }
+
+/// Rows of numbers as an element type stores them; `gap` elements lie between them.
 struct Rows {
   Format format;
   int64_t count, width, stride;
   std::unique_ptr<Buffer> buffer;
 
-  Rows(Format format, int64_t count, int64_t width, int64_t stride)
-      : format(format), count(count), width(width), stride(stride),
+  Rows(Format format, int64_t count, int64_t width, int64_t gap = 0)
+      : format(format), count(count), width(width), stride(cells() + gap),
         buffer(std::make_unique<Buffer>(std::max<int64_t>(1, count) * stride * bytesOf(format))) {}
+  int64_t cells() const { return format == Format::Split ? 2 * width : width; }
   void fill(Random &random) {
     for (int64_t row = 0; row < count; ++row) {
       for (int64_t i = 0; i < width; ++i) {
@@ -130,20 +141,34 @@ struct Rows {
     case Format::BF16:
       buffer->as<uint16_t>()[index] = toBF16(value);
       return;
+    case Format::Split: {
+      uint16_t high = toBF16(value);
+      buffer->as<uint16_t>()[index] = high;
+      buffer->as<uint16_t>()[index + width] = toBF16(value - fromBF16(high));
+      return;
+    }
     default:
       buffer->as<uint16_t>()[index] = toF16(value);
     }
   }
   double get(int64_t row, int64_t i) const {
     int64_t index = row * stride + i;
-    return format == Format::F32    ? buffer->as<float>()[index]
-           : format == Format::BF16 ? fromBF16(buffer->as<uint16_t>()[index])
-                                    : fromF16(buffer->as<uint16_t>()[index]);
+    switch (format) {
+    case Format::F32:
+      return buffer->as<float>()[index];
+    case Format::BF16:
+      return fromBF16(buffer->as<uint16_t>()[index]);
+    case Format::Split:
+      return static_cast<double>(fromBF16(buffer->as<uint16_t>()[index])) +
+             fromBF16(buffer->as<uint16_t>()[index + width]);
+    default:
+      return fromF16(buffer->as<uint16_t>()[index]);
+    }
   }
   /// Whether what lies between the rows is as it was.
   bool hasWhole() const {
     for (int64_t row = 0; row < count; ++row) {
-      for (int64_t i = width * bytesOf(format); i < stride * bytesOf(format); ++i) {
+      for (int64_t i = cells() * bytesOf(format); i < stride * bytesOf(format); ++i) {
         if (buffer->as<uint8_t>()[row * stride * bytesOf(format) + i] != 0xff) {
           return false;
         }
@@ -152,10 +177,10 @@ struct Rows {
     return true;
   }
   std::string type() const {
-    if (stride == width) {
-      return llvm::formatv("memref<?x{0}x{1}>", width, nameOf(format));
+    if (stride == cells()) {
+      return llvm::formatv("memref<?x{0}x{1}>", cells(), nameOf(format));
     }
-    return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", width, nameOf(format), stride);
+    return llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", cells(), nameOf(format), stride);
   }
 };
 
@@ -189,9 +214,8 @@ std::string gemmText(const std::string &name, const Case &c, const Weight &weigh
   return llvm::formatv("exec.kernel @{0}({1}, %c: {2}) rows [{3}, #exec.extent<tokens>] {{\n kernel.gemm {4} to %c "
                        "{{packing = {5}, compute "
                        "= #kernel<compute {6}>, activation = #kernel<activation {7}>{8}} : {9}, {2}\n}\n",
-                       name, arguments, output.type(), rows, operands, weight.packing(),
-                       c.input == Format::BF16 ? "bf16" : "f32", c.swiglu ? "swiglu" : "none",
-                       c.accumulate ? ", accumulate" : "", types);
+                       name, arguments, output.type(), rows, operands, weight.packing(), computeOf(c.input),
+                       c.swiglu ? "swiglu" : "none", c.accumulate ? ", accumulate" : "", types);
 }
 
 class Products : public testing::TestWithParam<std::string> {};
@@ -207,18 +231,19 @@ TEST_P(Products, Gemm) {
     }
   };
   using enum Format;
-  for (Format input : {F32, BF16}) {
+  for (Format input : {F32, BF16, Split}) {
+    Format narrow = input == Split ? Split : BF16;
     add({.weight = F32, .input = F32, .output = F32, .n = panel, .k = 40});
     add({.weight = BF16, .input = input, .output = F32, .n = panel * 2 + 5, .k = 70});
-    add({.weight = BF16, .input = input, .output = BF16, .n = panel + 17, .k = 1301, .inputGap = 6, .outputGap = 3});
+    add({.weight = BF16, .input = input, .output = narrow, .n = panel + 17, .k = 1301, .inputGap = 6, .outputGap = 3});
     add({.weight = BF16, .input = input, .output = F32, .n = panel * 3, .k = 1024, .bias = true, .accumulate = true});
-    add({.weight = BF16, .input = input, .output = BF16, .n = panel * 2 + 14, .k = 96, .swiglu = true, .bias = true});
+    add({.weight = BF16, .input = input, .output = narrow, .n = panel * 2 + 14, .k = 96, .swiglu = true, .bias = true});
     add({.weight = BF16, .input = input, .output = F32, .n = panel * 14 + 3, .k = 66}); // More panels than share rows.
     add({.weight = F8, .input = input, .output = F32, .n = 2 * panel, .k = 256, .blockN = 128, .blockK = 128});
     add({.weight = F8, .input = input, .output = F32, .n = 300, .k = 333, .bias = true, .blockN = 128, .blockK = 128});
     add({.weight = F8,
          .input = input,
-         .output = BF16,
+         .output = narrow,
          .n = 2 * 150,
          .k = 200,
          .swiglu = true,
@@ -250,10 +275,10 @@ TEST_P(Products, Gemm) {
   std::vector<Weight> weights;
   std::string text;
   for (auto [index, c] : llvm::enumerate(cases)) {
-    Weight weight{c.weight, c.n, c.k, panel, c.input == BF16 ? 2 : 1, 1, c.swiglu, c.blockN, c.blockK, {}, {}, {}};
+    Weight weight{c.weight, c.n, c.k, panel, stepOf(c.input), 1, c.swiglu, c.blockN, c.blockK, {}, {}, {}};
     weight.fill(random);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
-    Rows input(c.input, 1, c.k, c.k + c.inputGap), output(c.output, 1, columns, columns + c.outputGap);
+    Rows input(c.input, 1, c.k, c.inputGap), output(c.output, 1, columns, c.outputGap);
     text += gemmText("gemm" + std::to_string(index), c, weight, input, output);
     weights.push_back(std::move(weight));
   }
@@ -267,7 +292,7 @@ TEST_P(Products, Gemm) {
     auto bias = bufferOf(biasValues);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
     for (int64_t rows : {1, 2, 3, 5, 6, 7, 13, 50, 261}) {
-      Rows input(c.input, rows, c.k, c.k + c.inputGap), output(c.output, rows, columns, columns + c.outputGap);
+      Rows input(c.input, rows, c.k, c.inputGap), output(c.output, rows, columns, c.outputGap);
       input.fill(random);
       std::vector<double> inputs, expected, found;
       for (int64_t i = 0; i < rows * c.k; ++i) {
@@ -304,9 +329,9 @@ TEST_P(Products, Gemm) {
         }
       }
       // f16 weights are rounded where products are formed in bf16.
-      bool isRounded = c.output == BF16 || (c.input == BF16 && c.weight == F16);
+      bool isRounded = c.output == BF16 || (c.input != F32 && c.weight == F16);
       EXPECT_LT(difference(expected, found), isRounded ? 2e-5 : 1e-10)
-          << "case " << index << ", " << weight.packing() << ", " << rows << " rows of " << nameOf(c.input);
+          << "case " << index << ", " << weight.packing() << ", " << rows << " rows in " << computeOf(c.input);
       EXPECT_TRUE(output.hasWhole());
     }
   }
@@ -322,8 +347,8 @@ TEST_P(Products, GroupedGemm) {
     int64_t blockN, blockK;
   };
   std::vector<GroupedCase> cases;
-  for (Format input : {F32, BF16}) {
-    if (input == BF16 && !target.hasBF16Dot) {
+  for (Format input : {F32, BF16, Split}) {
+    if (input != F32 && !target.hasBF16Dot) {
       continue;
     }
     cases.push_back({F8, input, input, 2 * 72, 144, true, true, 128, 128});
@@ -337,11 +362,11 @@ TEST_P(Products, GroupedGemm) {
   std::vector<Weight> weights;
   std::string text;
   for (auto [index, c] : llvm::enumerate(cases)) {
-    Weight weight{c.weight, c.n, c.k, target.panel(), c.input == BF16 ? 2 : 1, experts, c.swiglu, c.blockN, c.blockK,
+    Weight weight{c.weight, c.n, c.k, target.panel(), stepOf(c.input), experts, c.swiglu, c.blockN, c.blockK,
                   {},       {},  {}};
     weight.fill(random);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
-    Rows input(c.input, 1, c.k, c.k), output(c.output, 1, columns, columns);
+    Rows input(c.input, 1, c.k), output(c.output, 1, columns);
     std::string scaleArgument, scaleOperand, scaleType, scaleRows;
     if (c.blockN > 0) {
       scaleType = llvm::formatv(", memref<{0}xf32>", weight.scales.size());
@@ -358,8 +383,8 @@ TEST_P(Products, GroupedGemm) {
         ": {1}, {2}{17}, memref<{4}xi32>{18}, {6}\n}\n",
         index, input.type(), type, scaleArgument, experts + 1, c.gathers ? ", %g: memref<?xi32>" : "", output.type(),
         c.gathers ? "" : "3 * ", weight.bytes.size(), scaleRows, c.gathers ? ", #exec.extent<3 * tokens>" : "", topK,
-        scaleOperand, c.gathers ? " gather %g" : "", weight.packing(), c.input == BF16 ? "bf16" : "f32",
-        c.swiglu ? "swiglu" : "none", scaleType, c.gathers ? ", memref<?xi32>" : "");
+        scaleOperand, c.gathers ? " gather %g" : "", weight.packing(), computeOf(c.input), c.swiglu ? "swiglu" : "none",
+        scaleType, c.gathers ? ", memref<?xi32>" : "");
     weights.push_back(std::move(weight));
   }
   Kernels kernels(GetParam(), "module {\n" + text + "}\n");
@@ -379,7 +404,7 @@ TEST_P(Products, GroupedGemm) {
     const Weight &weight = weights[index];
     auto packed = bufferOf(weight.bytes), scales = bufferOf(weight.scales);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
-    Rows input(c.input, c.gathers ? tokens : total, c.k, c.k), output(c.output, total, columns, columns);
+    Rows input(c.input, c.gathers ? tokens : total, c.k), output(c.output, total, columns);
     input.fill(random);
     std::vector<void *> buffers = {input.buffer->data(), packed->data()};
     if (c.blockN > 0) {
@@ -417,23 +442,23 @@ TEST_P(Products, HeadGemm) {
   using enum Format;
   int64_t heads = 3, n = 70, k = 45, inputStride = 60, inputOffset = 7, outputStride = 90, outputOffset = 13;
   Random random(3);
-  for (Format input : {F32, BF16}) {
-    if (input == BF16 && !target.hasBF16Dot) {
+  for (Format input : {F32, BF16, Split}) {
+    if (input != F32 && !target.hasBF16Dot) {
       continue;
     }
-    Weight weight{BF16, n, k, target.panel(), input == BF16 ? 2 : 1, heads, false, 0, 0, {}, {}, {}};
+    Weight weight{BF16, n, k, target.panel(), stepOf(input), heads, false, 0, 0, {}, {}, {}};
     weight.fill(random);
     auto packed = bufferOf(weight.bytes);
     int64_t rows = 9, inputWidth = heads * inputStride, outputWidth = heads * outputStride;
-    Rows a(input, rows, inputWidth, inputWidth), c(F32, rows, outputWidth, outputWidth);
+    Rows a(input, rows, inputWidth), c(input == Split ? Split : F32, rows, outputWidth);
     std::string text = llvm::formatv(
         "module {{\nexec.kernel @heads(%a: {0}, %w: memref<{1}xi8>, %c: {2}) rows [#exec.extent<tokens>, "
         "#exec.extent<{1}>, #exec.extent<tokens>] {{\n kernel.head_gemm %a, %w to %c {{packing = {3}, compute = "
         "#kernel<compute {4}>, input_stride = {5}, input_offset = {6}, output_stride = {7}, output_offset = {8}} : "
         "{0}, "
         "memref<{1}xi8>, {2}\n}\n}\n",
-        a.type(), weight.bytes.size(), c.type(), weight.packing(), input == BF16 ? "bf16" : "f32", inputStride,
-        inputOffset, outputStride, outputOffset);
+        a.type(), weight.bytes.size(), c.type(), weight.packing(), computeOf(input), inputStride, inputOffset,
+        outputStride, outputOffset);
     Kernels kernels(GetParam(), text);
     ASSERT_FALSE(HasFailure());
     a.fill(random);

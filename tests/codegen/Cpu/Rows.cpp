@@ -48,6 +48,34 @@ TEST_P(RowKernels, Embed) {
   }
 }
 
+TEST_P(RowKernels, Split) {
+  Random random(33);
+  int64_t tokens = 5;
+  for (int64_t width : {1, 31, 64, 200}) {
+    int64_t stride = width + 3;
+    std::string text = llvm::formatv(
+        "module {{\nexec.kernel @split(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %o: memref<?x{2}xbf16>) "
+        "rows [#exec.extent<tokens>, #exec.extent<tokens>] {{\nkernel.split %x to %o : memref<?x{0}xf32, "
+        "strided<[{1}, 1], offset: ?>>, memref<?x{2}xbf16>\n}\n}\n",
+        width, stride, 2 * width);
+    Kernels kernels(GetParam(), text);
+    ASSERT_FALSE(HasFailure());
+    std::vector<float> x = random.numbers(tokens * stride, 3);
+    auto input = bufferOf(x);
+    Buffer output(tokens * 2 * width * 2);
+    kernels.run("split", {input->data(), output.data()}, {.tokens = tokens}, tokens);
+    for (int64_t token = 0; token < tokens; ++token) {
+      const uint16_t *row = output.as<uint16_t>() + token * 2 * width;
+      for (int64_t i = 0; i < width; ++i) {
+        float value = x[token * stride + i], high = fromBF16(row[i]);
+        EXPECT_EQ(row[i], toBF16(value));
+        EXPECT_EQ(row[width + i], toBF16(value - high));
+        EXPECT_LE(std::abs(value - (high + fromBF16(row[width + i]))), std::abs(value) * 0x1p-16f);
+      }
+    }
+  }
+}
+
 TEST_P(RowKernels, RmsNorm) {
   Random random(32);
   int64_t tokens = 7, picked = 3;
@@ -61,11 +89,11 @@ TEST_P(RowKernels, RmsNorm) {
         "%w to %o {{epsilon = 1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, "
         "memref<?x{0}xbf16>\n}\n"
         "exec.kernel @picked(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %w: memref<{0}xf32>, %r: "
-        "memref<?xi32>, %o: memref<?x{0}xf32>, %c: memref<?x{0}xbf16>) rows [#exec.extent<tokens>, #exec.extent<{0}>, "
+        "memref<?xi32>, %o: memref<?x{0}xf32>, %c: memref<?x{2}xbf16>) rows [#exec.extent<tokens>, #exec.extent<{0}>, "
         "#exec.extent<logit_rows>, #exec.extent<logit_rows>, #exec.extent<logit_rows>] {{\nkernel.rms_norm %x, %w rows "
         "%r to %o and %c {{epsilon = 1.0e-6} : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, memref<{0}xf32>, "
-        "memref<?xi32>, memref<?x{0}xf32>, memref<?x{0}xbf16>\n}\n}\n",
-        width, stride);
+        "memref<?xi32>, memref<?x{0}xf32>, memref<?x{2}xbf16>\n}\n}\n",
+        width, stride, 2 * width);
     Kernels kernels(GetParam(), text);
     ASSERT_FALSE(HasFailure());
     std::vector<float> x = random.numbers(tokens * stride, 3), w = random.numbers(width);
@@ -82,7 +110,7 @@ TEST_P(RowKernels, RmsNorm) {
       }
       return result;
     };
-    Buffer all(tokens * width * 2), few(picked * width * 4), copy(picked * width * 2);
+    Buffer all(tokens * width * 2), few(picked * width * 4), copy(picked * 2 * width * 2);
     kernels.run("all", {input->data(), weight->data(), all.data()}, {.tokens = tokens}, tokens);
     kernels.run("picked", {input->data(), weight->data(), rowBuffer->data(), few.data(), copy.data()},
                 {.tokens = tokens, .logitRows = picked}, picked);
@@ -101,9 +129,10 @@ TEST_P(RowKernels, RmsNorm) {
       EXPECT_LT(difference(values, found), 1e-12) << width;
       found.clear();
       for (int64_t i = 0; i < width; ++i) {
-        found.push_back(fromBF16(copy.as<uint16_t>()[row * width + i]));
+        const uint16_t *split = copy.as<uint16_t>() + row * 2 * width + i;
+        found.push_back(fromBF16(split[0]) + fromBF16(split[width]));
       }
-      EXPECT_LT(difference(values, found), 1e-5) << width;
+      EXPECT_LT(difference(values, found), 1e-9) << width;
     }
   }
 }

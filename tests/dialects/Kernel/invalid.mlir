@@ -103,7 +103,7 @@ func.func @gemm_c1_scales(%x: memref<?x256xf32>, %w: memref<65536xi8>, %s: memre
 
 #bf = #kernel.packing<bf16, n = 64, k = 32, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 0 x 0>
 func.func @gemm_c2_input(%x: memref<?x32xf32>, %w: memref<4096xi8>, %o: memref<?x64xf32>) {
-  // expected-error@+1 {{computes in bf16 and needs an input of that type}}
+  // expected-error@+1 {{computes in bf16 and needs an input in bf16, found}}
   kernel.gemm %x, %w to %o {packing = #bf, compute = #kernel<compute bf16>, activation = #kernel<activation none>} : memref<?x32xf32>, memref<4096xi8>, memref<?x64xf32>
   return
 }
@@ -114,6 +114,23 @@ func.func @gemm_c2_input(%x: memref<?x32xf32>, %w: memref<4096xi8>, %o: memref<?
 func.func @gemm_c2_step(%x: memref<?x32xf32>, %w: memref<4096xi8>, %o: memref<?x64xf32>) {
   // expected-error@+1 {{computes in f32 and needs a packing with step 1, found 2}}
   kernel.gemm %x, %w to %o {packing = #bf, compute = #kernel<compute f32>, activation = #kernel<activation none>} : memref<?x32xf32>, memref<4096xi8>, memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @split_c1(%x: memref<?x32xf32>, %o: memref<?x32xbf16>) {
+  // expected-error@+1 {{output must be 64 bf16 wide, found 'memref<?x32xbf16>'}}
+  kernel.split %x to %o : memref<?x32xf32>, memref<?x32xbf16>
+  return
+}
+
+// -----
+
+#bf = #kernel.packing<bf16, n = 64, k = 32, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 0 x 0>
+func.func @gemm_c3_split_input(%x: memref<?x32xbf16>, %w: memref<4096xi8>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{input must be 64 wide}}
+  kernel.gemm %x, %w to %o {packing = #bf, compute = #kernel<compute bf16x2>, activation = #kernel<activation none>} : memref<?x32xbf16>, memref<4096xi8>, memref<?x64xf32>
   return
 }
 
@@ -193,7 +210,7 @@ func.func @grouped_gemm_c1(%x: memref<?x32xbf16>, %w: memref<4096xi8>, %e: memre
 
 #experts = #kernel.packing<bf16, n = 64, k = 32, panel = 64, step = 2, batch = 4, swiglu = false, blocks = 0 x 0>
 func.func @grouped_gemm_c2(%x: memref<?x32xbf16>, %w: memref<16384xi8>, %e: memref<5xi32>, %o: memref<?x64xf32>) {
-  // expected-error@+1 {{computes in f32 and needs an input of that type}}
+  // expected-error@+1 {{computes in f32 and needs an input in f32, found}}
   kernel.grouped_gemm %x, %w offsets %e to %o {packing = #experts, compute = #kernel<compute f32>, activation = #kernel<activation none>} : memref<?x32xbf16>, memref<16384xi8>, memref<5xi32>, memref<?x64xf32>
   return
 }
@@ -247,7 +264,7 @@ func.func @head_gemm_c1_swiglu(%x: memref<?x160xbf16>, %w: memref<8192xi8>, %o: 
 
 #heads = #kernel.packing<f32, n = 64, k = 32, panel = 64, step = 1, batch = 4, swiglu = false, blocks = 0 x 0>
 func.func @head_gemm_c2(%x: memref<?x160xf32>, %w: memref<32768xi8>, %o: memref<?x288xf32>) {
-  // expected-error@+1 {{computes in bf16 and needs an input of that type}}
+  // expected-error@+1 {{computes in bf16 and needs an input in bf16, found}}
   kernel.head_gemm %x, %w to %o {packing = #heads, compute = #kernel<compute bf16>, input_stride = 40, input_offset = 8, output_stride = 72, output_offset = 0} : memref<?x160xf32>, memref<32768xi8>, memref<?x288xf32>
   return
 }
@@ -267,6 +284,15 @@ func.func @head_gemm_c3(%x: memref<?x160xf32>, %w: memref<32768xi8>, %o: memref<
 func.func @head_gemm_c3_negative(%x: memref<?x160xf32>, %w: memref<32768xi8>, %o: memref<?x288xf32>) {
   // expected-error@+1 {{the slices of 4 heads must lie within the rows}}
   kernel.head_gemm %x, %w to %o {packing = #heads, compute = #kernel<compute f32>, input_stride = 40, input_offset = 8, output_stride = 72, output_offset = -1} : memref<?x160xf32>, memref<32768xi8>, memref<?x288xf32>
+  return
+}
+
+// -----
+
+#bf = #kernel.packing<bf16, n = 64, k = 32, panel = 64, step = 2, batch = 4, swiglu = false, blocks = 0 x 0>
+func.func @head_gemm_c5(%x: memref<?x160xbf16>, %w: memref<16384xi8>, %o: memref<?x288xf32>) {
+  // expected-error@+1 {{computes in bf16x2 and needs an input of 320 bf16, found 'memref<?x160xbf16>'}}
+  kernel.head_gemm %x, %w to %o {packing = #bf, compute = #kernel<compute bf16x2>, input_stride = 40, input_offset = 8, output_stride = 72, output_offset = 0} : memref<?x160xbf16>, memref<16384xi8>, memref<?x288xf32>
   return
 }
 

@@ -10,7 +10,7 @@
 
 // CHECK-LABEL: func.func @rows
 func.func @rows(%tokens: memref<?xi32>, %table: memref<100x64xbf16>, %h: memref<?x64xf32>, %scale: memref<64xf32>,
-                %normed: memref<?x64xbf16>, %wanted: memref<?xi32>) {
+                %normed: memref<?x64xbf16>, %wanted: memref<?xi32>, %split: memref<?x128xbf16>) {
   // CHECK: kernel.embed %{{.*}}, %{{.*}} to %{{.*}} : memref<?xi32>, memref<100x64xbf16>, memref<?x64xf32>
   kernel.embed %tokens, %table to %h : memref<?xi32>, memref<100x64xbf16>, memref<?x64xf32>
   // CHECK: kernel.rms_norm %{{.*}}, %{{.*}} to %{{.*}} {epsilon = 1.000000e+00 : f64}
@@ -21,6 +21,8 @@ func.func @rows(%tokens: memref<?xi32>, %table: memref<100x64xbf16>, %h: memref<
   // CHECK: kernel.rms_norm %{{.*}}, %{{.*}} to %{{.*}} and %{{.*}} {epsilon
   kernel.rms_norm %h, %scale to %h and %normed {epsilon = 1.0}
       : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32>, memref<?x64xbf16>
+  // CHECK: kernel.split %{{.*}} to %{{.*}} : memref<?x64xf32>, memref<?x128xbf16>
+  kernel.split %h to %split : memref<?x64xf32>, memref<?x128xbf16>
   return
 }
 

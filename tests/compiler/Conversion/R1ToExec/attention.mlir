@@ -1,4 +1,5 @@
-// RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s
+// RUN: elah-opt %s -convert-r1-to-exec="cpu=znver4 precision=bf16" | FileCheck %s
+// RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s --check-prefix=AUTO
 
 // A layer of Qwen2: query, key and value are one product, whose rows the rotation reads whole.
 
@@ -64,6 +65,11 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     // CHECK-SAME: page_tokens = 64
     %a, %c = r1.attention %q, %k, %v at %positions cache %cache {heads = 4, kv_heads = 2, head_dim = 16, value_dim = 16, scale = 0.25, layer = 0, rope = #rope} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, !cache) -> (tensor<?x64xf32>, !cache)
     // CHECK: kernel.gemm %[[ATTENDED]], %{{.*}} to %[[HIDDEN]] {accumulate
+    // By default attention writes f32, and a product's rows are split behind it.
+    // AUTO: kernel.attention {{.*}} to %[[EXACT:[0-9]+]] {
+    // AUTO-SAME: memref<?x32xf32>, memref<?x32xf32>, {{.*}}xf32>{{$}}
+    // AUTO: kernel.split %[[EXACT]] to %[[SPLIT:[0-9]+]] :
+    // AUTO: kernel.gemm %[[SPLIT]], %{{.*}}compute = #kernel<compute bf16x2>
     %ow = r1.weight [#o] : tensor<64x64xbf16>
     %o = r1.linear %a, %ow : (tensor<?x64xf32>, tensor<64x64xbf16>) -> tensor<?x64xf32>
     %h1 = r1.add %h, %o : tensor<?x64xf32>

@@ -1,4 +1,4 @@
-// RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s
+// RUN: elah-opt %s -convert-r1-to-exec="cpu=znver4 precision=bf16" | FileCheck %s
 
 // Mixture of experts: the router reads the norm in f32, the products read it in bf16, and the sum of all experts adds to
 // the hidden state in place. The shared expert is one more, which every token chooses.

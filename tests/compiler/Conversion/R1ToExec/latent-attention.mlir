@@ -1,4 +1,5 @@
-// RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s
+// RUN: elah-opt %s -convert-r1-to-exec="cpu=znver4 precision=bf16" | FileCheck %s
+// RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s --check-prefix=AUTO
 // RUN: elah-opt %s -convert-r1-to-exec="cpu=znver4 precision=f32" | FileCheck %s --check-prefix=F32
 
 // Latent attention in f8: the query and the latent come from one product; kv_b is split into one matrix per head for the
@@ -35,7 +36,7 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
   // CHECK-SAME: <f8, n = 168, k = 256, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 128 x 128>
   // CHECK: exec.weight @q_a_proj.weight.scales <kind = scales, sources = [{{.*}}> bytes 16
   // CHECK: exec.weight @kv_b_proj.weight.query <kind = head_panels, sources = [#r1.weight<"kv_b_proj.weight"
-  // CHECK-SAME: packing = <bf16, n = 32, k = 16, panel = 64, step = 1, batch = 4, swiglu = false, blocks = 0 x 0>, headStride = 32, transposed = true>
+  // CHECK-SAME: packing = <bf16, n = 32, k = 16, panel = 64, step = 2, batch = 4, swiglu = false, blocks = 0 x 0>, headStride = 32, transposed = true>
   // CHECK: exec.weight @kv_b_proj.weight.value <kind = head_panels
   // CHECK-SAME: packing = <bf16, n = 16, k = 32, panel = 64, step = 2, batch = 4, swiglu = false, blocks = 0 x 0>, headStride = 32, headFirst = 16>
 
@@ -68,15 +69,23 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     %q = r1.linear %qn, %qbw : (tensor<?x128xf32>, !q_b) -> tensor<?x96xf32>
     %kvaw = r1.weight [#kva] : !kv_a
     %latent = r1.linear %x, %kvaw : (tensor<?x256xf32>, !kv_a) -> tensor<?x40xf32>
-    // The product and the rotation fill the absorbed query together.
+    // The product and the rotation fill the absorbed query together. The query is split and never rounded.
     // CHECK: %[[ABSORBED:.*]] = exec.alloc rows <tokens> : memref<?x160xf32>
-    // CHECK: kernel.head_gemm %[[QUERY]], %{{.*}} to %[[ABSORBED]] {compute = #kernel<compute f32>
+    // CHECK: %[[PARTS:.*]] = exec.alloc rows <tokens> : memref<?x192xbf16>
+    // CHECK: kernel.split %[[QUERY]] to %[[PARTS]]
+    // CHECK: kernel.head_gemm %[[PARTS]], %{{.*}} to %[[ABSORBED]] {compute = #kernel<compute bf16x2>
     // CHECK-SAME: input_offset = 0 : i64, input_stride = 24 : i64, output_offset = 0 : i64, output_stride = 40 : i64
     // CHECK: %[[CACHE:.*]] = exec.cache pool 0 layer 0 : memref<?x40xbf16>
     // CHECK: kernel.latent_append %[[QUERY]], %[[LATENT]] norm %{{.*}} table %{{.*}} rows %{{.*}} to %[[ABSORBED]], %[[CACHE]]
     // CHECK: kernel.latent_attention %[[ABSORBED]], %[[CACHE]] at %{{.*}} to %[[ATTENDED:.*]] {head_groups = 4
     // CHECK: kernel.head_gemm %[[ATTENDED]], %{{.*}} to %[[VALUES:.*]] {compute = #kernel<compute bf16>
     // CHECK-SAME: input_offset = 0 : i64, input_stride = 32 : i64, output_offset = 0 : i64, output_stride = 16 : i64
+    // AUTO: exec.cache pool 0 layer 0 : memref<?x40xf32>
+    // AUTO: kernel.latent_attention {{.*}} to %[[EXACT:[0-9]+]] {head_groups = 4
+    // AUTO: kernel.split %[[EXACT]] to %[[SPLIT:[0-9]+]] : memref<?x128xf32>, memref<?x256xbf16>
+    // AUTO: kernel.head_gemm %[[SPLIT]], %{{.*}} to %[[VALUES:[0-9]+]] {compute = #kernel<compute bf16x2>
+    // AUTO-SAME: memref<?x128xbf16>{{$}}
+    // AUTO: kernel.gemm %[[VALUES]], %{{.*}} scales %{{.*}} {accumulate
     %kvan = r1.weight [#kvan] : tensor<32xbf16>
     %kvb = r1.weight [#kvb] : !kv_b
     %a, %c = r1.latent_attention %q, %latent norm %kvan expand %kvb at %positions cache %cache {heads = 4, nope_dim = 16, rope_dim = 8, value_dim = 16, rank = 32, scale = 0.25, epsilon = 1.0e-6, layer = 0, rope = #rope} : (tensor<?x96xf32>, tensor<?x40xf32>, tensor<32xbf16>, !kv_b, tensor<?xi32>, !cache) -> (tensor<?x64xf32>, !cache)

@@ -8,6 +8,6 @@
 // CONTEXT: error: max-context must be 1 to the model's 128, or 0 for all of it, found 129
 // NEGATIVE: error: max-context must be 1 to the model's 128, or 0 for all of it, found -1
 // TOKENS: error: max-tokens must be positive, found 0
-// PRECISION: error: precision must be auto or f32, found 'f64'
+// PRECISION: error: precision must be auto, bf16 or f32, found 'f64'
 module attributes {r1.max_context = 128 : i64} {
 }
