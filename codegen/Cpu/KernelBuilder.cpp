@@ -196,6 +196,49 @@ Value KernelBuilder::exp(Value a) {
   return select(less(a, splat(-87.3, width)), splat(0, width), result);
 }
 
+Value KernelBuilder::exp2(Value a) {
+  // 2^a = 2^n * 2^r, n = floor(a); 2^r for 0 <= r < 1 by the polynomial of degree 5 with the least largest relative
+  // error (8e-8; Remez) among those that are 1 at 0.
+  int64_t width = widthOf(a);
+  auto power = [&](Value r) {
+    Value p = splat(0.00186713007, width);
+    for (double coefficient : {0.00901703031, 0.0557999131, 0.24016445, 0.693151312, 1.0}) {
+      p = fma(p, r, splat(coefficient, width));
+    }
+    return p;
+  };
+  if (width == 16 && target.vectorBits == 512) {
+    // AVX-512 takes numbers apart and scales them, infinities included: what is left of -inf is 0.
+    Type mask = builder.getI16Type(), i32 = builder.getI32Type();
+    auto constant = [&](Type type, int64_t value) -> Value {
+      return arith::ConstantOp::create(builder, location, builder.getIntegerAttr(type, value));
+    };
+    Value all = constant(mask, -1), down = constant(i32, 1), asIs = constant(i32, 4), zero = splat(0, width);
+    auto call = [&](StringRef name, ValueRange arguments) {
+      return LLVM::CallIntrinsicOp::create(builder, location, a.getType(), builder.getStringAttr(name), arguments)
+          .getResult(0);
+    };
+    Value r = call("llvm.x86.avx512.mask.reduce.ps.512", {a, down, zero, all, asIs});
+    return call("llvm.x86.avx512.mask.scalef.ps.512", {power(r), a, zero, all, asIs});
+  }
+  Value clamped = max(a, splat(-127.0, width));
+  Value n = math::FloorOp::create(builder, location, clamped);
+  Value p = power(sub(clamped, n));
+  Type i32 = vectorType(width, builder.getI32Type());
+  auto i32Constant = [&](int32_t value) -> Value {
+    TypedAttr attr = builder.getI32IntegerAttr(value);
+    if (width != 0) {
+      attr = DenseElementsAttr::get(cast<VectorType>(i32), value);
+    }
+    return arith::ConstantOp::create(builder, location, attr);
+  };
+  Value exponent =
+      arith::AddIOp::create(builder, location, arith::FPToSIOp::create(builder, location, i32, n), i32Constant(127));
+  Value bits = arith::ShLIOp::create(builder, location, exponent, i32Constant(23));
+  Value scale = arith::BitcastOp::create(builder, location, vectorType(width, builder.getF32Type()), bits);
+  return select(less(a, splat(-126.0, width)), splat(0, width), mul(p, scale));
+}
+
 Value KernelBuilder::sigmoid(Value a) {
   int64_t width = widthOf(a);
   Value negated = sub(splat(0, width), a);
@@ -223,6 +266,33 @@ Value KernelBuilder::broadcast(Value scalar, int64_t width) {
 
 Value KernelBuilder::toInteger(Value i32) {
   return arith::ExtSIOp::create(builder, location, builder.getI64Type(), i32);
+}
+
+std::pair<Value, Value> KernelBuilder::interleave(Value even, Value odd) {
+  int64_t width = widthOf(even);
+  auto half = [&](int64_t first) -> Value {
+    SmallVector<int64_t> order;
+    for (int64_t i = first; i < first + width / 2; ++i) {
+      order.append({i, width + i});
+    }
+    return vector::ShuffleOp::create(builder, location, even, odd, order);
+  };
+  return {half(0), half(width / 2)};
+}
+
+KernelBuilder::Values KernelBuilder::transpose(ArrayRef<Value> rows) {
+  // Interleaving the upper half of the rows with the lower one moves the highest bit of a row's number to the lowest of
+  // the column's: after as many turns as there are bits, both have changed places.
+  Values now(rows);
+  for (size_t turn = 1; turn < rows.size(); turn *= 2) {
+    Values next;
+    for (size_t i = 0; i < rows.size() / 2; ++i) {
+      auto [first, second] = interleave(now[i], now[i + rows.size() / 2]);
+      next.append({first, second});
+    }
+    now = next;
+  }
+  return now;
 }
 
 //===--- Memory
@@ -365,6 +435,16 @@ KernelBuilder::Values KernelBuilder::loop(Value begin, Value end, Value step, Ar
   Values results = body(op.getInductionVar(), arguments);
   scf::YieldOp::create(builder, location, results);
   return Values(op.getResults().begin(), op.getResults().end());
+}
+
+void KernelBuilder::advance(Value begin, Value end, function_ref<Value(Value)> body) {
+  Type type = begin.getType();
+  auto op = scf::WhileOp::create(builder, location, TypeRange(type), ValueRange(begin));
+  OpBuilder::InsertionGuard guard(builder);
+  Block *before = builder.createBlock(&op.getBefore(), {}, type, location);
+  scf::ConditionOp::create(builder, location, less(before->getArgument(0), end), before->getArguments());
+  Block *after = builder.createBlock(&op.getAfter(), {}, type, location);
+  scf::YieldOp::create(builder, location, body(after->getArgument(0)));
 }
 
 void KernelBuilder::ifThen(Value condition, function_ref<void()> body) {

@@ -54,12 +54,17 @@ public:
   Value select(Value condition, Value a, Value b);
   Value sqrt(Value a);
   Value exp(Value a);     ///< Within 2 ulp; 0 below -87.
+  Value exp2(Value a);    ///< 2^a within 2 ulp for a <= 0, 0 below -126.
   Value sigmoid(Value a); ///< 1 / (1 + exp(-a))
   Value silu(Value a);
   Value sum(Value vector);     ///< Of all lanes.
   Value largest(Value vector); ///< Of all lanes.
   Value broadcast(Value scalar, int64_t width);
   Value toInteger(Value i32); ///< i32 to i64.
+  /// The elements of two vectors by turns: the first half of what results, and the second.
+  std::pair<Value, Value> interleave(Value even, Value odd);
+  /// The columns of a square whose rows are given: a power of two of vectors of as many elements.
+  Values transpose(llvm::ArrayRef<Value> rows);
 
   //===--- Memory ---===//
   Value address(Value base, Value index, mlir::Type element);
@@ -81,6 +86,8 @@ public:
   void loop(Value begin, Value end, Value step, llvm::function_ref<void(Value)> body);
   Values loop(Value begin, Value end, Value step, llvm::ArrayRef<Value> initial,
               llvm::function_ref<Values(Value, llvm::ArrayRef<Value>)> body);
+  /// Calls `body` with `begin` and then with what it returned, while that is less than `end`.
+  void advance(Value begin, Value end, llvm::function_ref<Value(Value)> body);
   void ifThen(Value condition, llvm::function_ref<void()> body);
   Values ifElse(Value condition, llvm::ArrayRef<mlir::Type> types, llvm::function_ref<Values()> then,
                 llvm::function_ref<Values()> otherwise);

@@ -203,6 +203,9 @@ def Kernel_AttentionOp : Kernel_Op<"attention", "1", "getKvHeads()", "getOutput(
     Token t of sequence s = token_sequence[t] sees tokens j = 0 .. positions[t] of its sequence, which lie in cache rows
     page_table[s][j / page_tokens] * page_tokens + j % page_tokens.
 
+    Products are at least as precise as `compute`: in bf16x2, queries, probabilities and what the cache holds in f32 are
+    split.
+
     (C1) heads is a multiple of kv_heads, and all four numbers are positive.
     (C2) query, key_cache, value_cache and output have the widths that these give.
     (C3) both pools hold values of one type.
@@ -210,7 +213,8 @@ def Kernel_AttentionOp : Kernel_Op<"attention", "1", "getKvHeads()", "getOutput(
   }];
   let arguments = (ins RowsF32:$query, Rows:$key_cache, Rows:$value_cache, VectorI32:$positions,
                    VectorI32:$token_sequence, VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$kv_heads,
-                   I64Attr:$head_dim, I64Attr:$value_dim, F64Attr:$scale, I64Attr:$page_tokens);
+                   I64Attr:$head_dim, I64Attr:$value_dim, F64Attr:$scale, I64Attr:$page_tokens,
+                   DefaultValuedAttr<Kernel_ComputeAttr, "::elah::kernel::Compute::F32">:$compute);
   let assemblyFormat = [{
     $query `,` $key_cache `,` $value_cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:`
     type(operands)
@@ -253,7 +257,8 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", "1", "getHeadGroups
   }];
   let arguments = (ins RowsF32:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
                    VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$rank, I64Attr:$rope_dim,
-                   I64Attr:$head_groups, F64Attr:$scale, I64Attr:$page_tokens);
+                   I64Attr:$head_groups, F64Attr:$scale, I64Attr:$page_tokens,
+                   DefaultValuedAttr<Kernel_ComputeAttr, "::elah::kernel::Compute::F32">:$compute);
   let assemblyFormat = [{
     $query `,` $cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:` type(operands)
   }];

@@ -1,6 +1,6 @@
-// One thread's matrix products beside what the processor can do at most: products against a loop of nothing but the
-// instruction that they are made of, decode against a plain read of as much memory. Kernel and limit take turns, and
-// the best sample of each counts, by the thread's own clock: on a shared machine both move together.
+// One thread's matrix products and attention beside what the processor can do at most: products against a loop of
+// nothing but the instruction that they are made of, decode against a plain read of as much memory. Kernel and limit
+// take turns, and the best sample of each counts, by the thread's own clock: on a shared machine both move together.
 #include "KernelHarness.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <benchmark/benchmark.h>
@@ -161,6 +161,99 @@ void gemm(benchmark::State &state, Shape s) {
   state.counters["of_limit"] = work / best * bestLimit;
 }
 
+struct AttentionShape {
+  const char *name, *target, *cache, *compute;
+  int64_t heads, kvHeads, keyDim, valueDim; ///< Of latent attention: head groups, and a value is the key's beginning.
+  bool isLatent;
+  int64_t tokens, context; ///< The last `tokens` of one sequence.
+};
+
+void attention(benchmark::State &state, AttentionShape s) {
+  CpuTarget target = testTarget(s.target);
+  bool isF32 = std::string(s.cache) == "f32";
+  int64_t groups = s.isLatent ? 1 : s.kvHeads, keyRow = groups * s.keyDim, valueRow = groups * s.valueDim;
+  int64_t pageTokens = 64, rows = (s.context + pageTokens - 1) / pageTokens * pageTokens;
+  std::string pools =
+      s.isLatent ? llvm::formatv("%k: memref<?x{0}x{1}>", keyRow, s.cache).str()
+                 : llvm::formatv("%k: memref<?x{0}x{2}>, %v: memref<?x{1}x{2}>", keyRow, valueRow, s.cache).str();
+  std::string poolTypes = s.isLatent
+                              ? llvm::formatv("memref<?x{0}x{1}>", keyRow, s.cache).str()
+                              : llvm::formatv("memref<?x{0}x{2}>, memref<?x{1}x{2}>", keyRow, valueRow, s.cache).str();
+  std::string shape =
+      s.isLatent
+          ? llvm::formatv("rank = {0}, rope_dim = {1}, head_groups = {2}", s.valueDim, s.keyDim - s.valueDim, s.kvHeads)
+                .str()
+          : llvm::formatv("kv_heads = {0}, head_dim = {1}, value_dim = {2}", s.kvHeads, s.keyDim, s.valueDim).str();
+  std::string text = llvm::formatv(
+      "module {{\nexec.kernel @attention(%q: memref<?x{0}xf32>, {1}, %p: memref<?xi32>, %s: memref<?xi32>, %t: "
+      "memref<?xi32>, %o: memref<?x{2}xf32>) rows [#exec.extent<tokens>, #exec.extent<cache_rows>, {3}"
+      "#exec.extent<tokens>, #exec.extent<tokens>, #exec.extent<sequences>, #exec.extent<tokens>] {{\nkernel.{4} %q, "
+      "{5} "
+      "at %p, %s, %t to %o {{heads = {6}, {7}, scale = 0.07, page_tokens = {8}, compute = #kernel<compute {9}>} : "
+      "memref<?x{0}xf32>, {10}, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x{2}xf32>\n}\n}\n",
+      s.heads * s.keyDim, pools, s.heads * s.valueDim, s.isLatent ? "" : "#exec.extent<cache_rows>, ",
+      s.isLatent ? "latent_attention" : "attention", s.isLatent ? "%k" : "%k, %v", s.heads, shape, pageTokens,
+      s.compute, poolTypes);
+  Kernels kernels(s.target, text);
+  elah_cpu_kernel kernel = kernels.find("attention");
+
+  // In large pages, as the runtime has it.
+  Random random(1);
+  int64_t used = 0;
+  auto place = [&](const auto &values) {
+    char *address = coldMemory(used) + used;
+    std::memcpy(address, values.data(), values.size() * sizeof(values[0]));
+    used += llvm::alignTo(values.size() * sizeof(values[0]), 4096);
+    return static_cast<void *>(address);
+  };
+  auto pool = [&](int64_t count) {
+    std::vector<float> numbers = random.numbers(count);
+    if (isF32) {
+      return place(numbers);
+    }
+    std::vector<uint16_t> narrow;
+    for (float number : numbers) {
+      narrow.push_back(toBF16(number));
+    }
+    return place(narrow);
+  };
+  std::vector<int32_t> positions, pages;
+  for (int64_t i = s.context - s.tokens; i < s.context; ++i) {
+    positions.push_back(static_cast<int32_t>(i));
+  }
+  for (int64_t i = 0; i < rows / pageTokens; ++i) {
+    pages.push_back(static_cast<int32_t>(rows / pageTokens - 1 - i));
+  }
+  std::vector<void *> buffers = {place(random.numbers(s.tokens * s.heads * s.keyDim)), pool(rows * keyRow)};
+  if (!s.isLatent) {
+    buffers.push_back(pool(rows * valueRow));
+  }
+  buffers.push_back(place(positions));
+  buffers.push_back(place(std::vector<int32_t>(s.tokens)));
+  buffers.push_back(place(pages));
+  buffers.push_back(place(std::vector<float>(s.tokens * s.heads * s.valueDim)));
+  void *scratch = place(std::vector<char>(kernels.object.scratchBytes.lookup("attention")));
+  int64_t dims[ELAH_DIM_COUNT] = {s.tokens, 1, 1, rows, rows / pageTokens};
+  bool hasTiles = target.hasAmxBF16 && std::string(s.compute) != "f32";
+  void (*limit)() = hasTiles ? tileProducts : target.vectorBits == 512 ? wideMultiplyAdds : multiplyAdds;
+  double operations = static_cast<double>(rounds) * (hasTiles ? 16384.0 : 24.0 * target.lanes());
+  double best = 1e30, bestLimit = 1e30;
+  for (auto _ : state) {
+    double time = seconds([&] { kernel(buffers.data(), dims, 0, s.tokens * s.kvHeads, scratch); });
+    state.SetIterationTime(time);
+    best = std::min(best, time);
+    bestLimit = std::min(bestLimit, seconds(limit) / operations);
+  }
+  // What the mask leaves, with no part counted twice.
+  double seen =
+      static_cast<double>(s.tokens) * (static_cast<double>(s.context) - static_cast<double>(s.tokens - 1) / 2);
+  double work = 2 * seen * static_cast<double>(s.heads * (s.keyDim + s.valueDim));
+  state.counters["ms"] = best * 1e3;
+  state.counters["GFLOP/s"] = work / best * 1e-9;
+  state.counters["limit"] = 1e-9 / bestLimit;
+  state.counters["of_limit"] = work / best * bestLimit;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -187,6 +280,29 @@ int main(int argc, char **argv) {
       std::string name = llvm::formatv("gemm/{0}/{1}/{2}/rows:{3}/k:{4}/n:{5}", shape.target, shape.format,
                                        shape.compute, shape.rows, shape.k, shape.n);
       benchmark::RegisterBenchmark(name.c_str(), [shape](benchmark::State &state) { gemm(state, shape); })
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond)
+          ->MinTime(0.3);
+    }
+  }
+  std::vector<AttentionShape> attentionShapes;
+  for (auto [tokens, context] : {std::pair<int64_t, int64_t>{512, 512}, {512, 4096}, {1, 512}, {1, 4096}}) {
+    for (auto [cache, compute] :
+         {std::pair("f32", "f32"), {"bf16", "f32"}, {"f32", "bf16x2"}, {"bf16", "bf16x2"}, {"bf16", "bf16"}}) {
+      for (const char *target : {"x86-64-v3", "x86-64-v4", "host"}) {
+        if ((std::string(compute) == "f32") != (std::string(target) == "host")) {
+          attentionShapes.push_back({"r1-small", target, cache, compute, 16, 4, 576, 512, true, tokens, context});
+          attentionShapes.push_back({"r1", target, cache, compute, 128, 8, 576, 512, true, tokens, context});
+          attentionShapes.push_back({"qwen-1.5b", target, cache, compute, 12, 2, 128, 128, false, tokens, context});
+        }
+      }
+    }
+  }
+  for (const AttentionShape &shape : attentionShapes) {
+    if (std::find(names.begin(), names.end(), shape.target) != names.end()) {
+      std::string name = llvm::formatv("attention/{0}/{1}/cache:{2}/{3}/tokens:{4}/context:{5}", shape.name,
+                                       shape.target, shape.cache, shape.compute, shape.tokens, shape.context);
+      benchmark::RegisterBenchmark(name.c_str(), [shape](benchmark::State &state) { attention(state, shape); })
           ->UseManualTime()
           ->Unit(benchmark::kMillisecond)
           ->MinTime(0.3);

@@ -40,6 +40,12 @@ kernel::Compute writtenBy(kernel::Compute reader) {
   return reader == kernel::Compute::BF16X2 ? kernel::Compute::F32 : reader;
 }
 
+/// Beside a cache in bf16, products of split values lose nothing more; single tokens are computed in f32, and must
+/// agree.
+kernel::Compute cachePrecision(Value cache) {
+  return cast<MemRefType>(cache.getType()).getElementType().isBF16() ? kernel::Compute::BF16X2 : kernel::Compute::F32;
+}
+
 /// The one buffer in which query, key and value stand side by side; null if they do not.
 Value sideBySide(Location loc, ArrayRef<Value> values, ProgramBuilder &program) {
   Value source;
@@ -85,7 +91,8 @@ LogicalResult lower(r1::AttentionOp op, ProgramBuilder &program) {
   Value output = program.allocFor(writtenBy(reader), loc, program.tokens(), heads * valueDim);
   kernel::AttentionOp::create(builder, loc, query, keys, values, program.input(exec::Input::Positions),
                               program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable), output,
-                              heads, kvHeads, headDim, valueDim, op.getScale(), program.pageTokens);
+                              heads, kvHeads, headDim, valueDim, op.getScale(), program.pageTokens,
+                              cachePrecision(keys));
   program.bind(op.getResult(), program.splitFor(reader, loc, output));
   return success();
 }
@@ -133,7 +140,7 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
   kernel::LatentAttentionOp::create(builder, loc, absorbed, cache, program.input(exec::Input::Positions),
                                     program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable),
                                     attended, heads, rank, rope, headGroupsOf(heads), op.getScale(),
-                                    program.pageTokens);
+                                    program.pageTokens, cachePrecision(cache));
   attended = program.splitFor(compute, loc, attended);
 
   PackedWeight forValue = program.weights.headPanels(
