@@ -139,8 +139,8 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
   Value attended = program.allocFor(writtenBy(compute), loc, program.tokens(), heads * rank);
   kernel::LatentAttentionOp::create(builder, loc, absorbed, cache, program.input(exec::Input::Positions),
                                     program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable),
-                                    attended, heads, rank, rope, headGroupsOf(heads), op.getScale(),
-                                    program.pageTokens, cachePrecision(cache));
+                                    attended, heads, rank, rope, headGroupsOf(heads), op.getScale(), program.pageTokens,
+                                    cachePrecision(cache));
   attended = program.splitFor(compute, loc, attended);
 
   PackedWeight forValue = program.weights.headPanels(

@@ -77,7 +77,7 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     // CHECK-SAME: input_offset = 0 : i64, input_stride = 24 : i64, output_offset = 0 : i64, output_stride = 40 : i64
     // CHECK: %[[CACHE:.*]] = exec.cache pool 0 layer 0 : memref<?x40xbf16>
     // CHECK: kernel.latent_append %[[QUERY]], %[[LATENT]] norm %{{.*}} table %{{.*}} rows %{{.*}} to %[[ABSORBED]], %[[CACHE]]
-    // CHECK: kernel.latent_attention %[[ABSORBED]], %[[CACHE]] at %{{.*}} to %[[ATTENDED:.*]] {head_groups = 4
+    // CHECK: kernel.latent_attention %[[ABSORBED]], %[[CACHE]] at %{{.*}} to %[[ATTENDED:.*]] {compute = #kernel<compute bf16x2>, head_groups = 4
     // CHECK: kernel.head_gemm %[[ATTENDED]], %{{.*}} to %[[VALUES:.*]] {compute = #kernel<compute bf16>
     // CHECK-SAME: input_offset = 0 : i64, input_stride = 32 : i64, output_offset = 0 : i64, output_stride = 16 : i64
     // AUTO: exec.cache pool 0 layer 0 : memref<?x40xf32>
