@@ -2,6 +2,7 @@
 // step: tokens of one sequence, their positions, and a cache. Names of inputs are what tells one from the other:
 // exporters agree on them (optimum, torch.onnx of transformers' models, the ONNX Runtime GenAI builder, mobius).
 #include "compiler/Transforms/Passes.h"
+#include "compiler/Transforms/Probe.h"
 #include "dialects/R1/R1.h"
 #include "llvm/Support/Regex.h"
 #include <map>
@@ -108,11 +109,37 @@ r1::ConcatOp presentOf(const Past &past) {
     if (concat && !present && concat.getAxis() == 2 && concat.getInputs().size() == 2 &&
         concat.getInputs()[0] == past.argument) {
       present = concat;
-    } else if (!isa<r1::DimOp>(user)) {
+    } else if (!isa<r1::DimOp, r1::ShapeOp>(user)) {
       return {};
     }
   }
   return present;
+}
+
+/// Makes sizes static that are the same in steps of different sizes. Graphs compute shapes from the sizes of their
+/// inputs, and with the batch gone most of what they compute are numbers.
+void refineTypes(func::FuncOp function) {
+  Probe probes[] = {Probe(3, 5), Probe(7, 2), Probe(11, 13)};
+  for (Operation &op : function.front().without_terminator()) {
+    for (Value value : op.getResults()) {
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      if (!type || type.hasStaticShape() || !isa<r1::R1Dialect>(op.getDialect())) {
+        continue;
+      }
+      SmallVector<int64_t> shape(type.getShape());
+      SmallVector<std::optional<RankedTensorType>> found;
+      for (Probe &probe : probes) {
+        found.push_back(probe.typeOf(value));
+      }
+      for (auto [axis, size] : llvm::enumerate(shape)) {
+        bool isSame = ShapedType::isDynamic(size) && llvm::all_of(found, [&, axis = axis](auto &step) {
+                        return step && step->getDimSize(axis) == found.front()->getDimSize(axis);
+                      });
+        size = isSame ? found.front()->getDimSize(axis) : size;
+      }
+      value.setType(type.clone(shape));
+    }
+  }
 }
 
 class Adoption {
@@ -142,8 +169,7 @@ public:
     Value read;
     for (const Past &past : inputs.pasts) {
       read = r1::CacheReadOp::create(builder, location, cache, static_cast<uint64_t>(past.layer), past.part);
-      BlockArgument argument = past.argument;
-      argument.replaceUsesWithIf(split(read, past), [](OpOperand &use) { return isa<r1::DimOp>(use.getOwner()); });
+      replaceSizes(past, read);
     }
     if (read) {
       count = r1::AddOp::create(builder, location, count, r1::DimOp::create(builder, location, read, 0));
@@ -190,6 +216,32 @@ private:
       value = r1::ReshapeOp::create(builder, function.getLoc(), value, ArrayRef<int64_t>{1, -1});
     }
     argument.replaceAllUsesWith(value);
+  }
+
+  /// The sizes of a past are known but for the number of rows that the cache has.
+  void replaceSizes(const Past &past, Value read) {
+    Location location = function.getLoc();
+    auto sizes = [&](Type type, ArrayRef<int64_t> values) -> Value {
+      auto elements = DenseElementsAttr::get(cast<RankedTensorType>(type), values);
+      return r1::ConstantOp::create(builder, location, cast<ElementsAttr>(elements));
+    };
+    auto scalar = RankedTensorType::get({}, builder.getI64Type()),
+         one = RankedTensorType::get({1}, builder.getI64Type());
+    Value rows = r1::DimOp::create(builder, location, read, 0);
+    for (Operation *user : llvm::make_early_inc_range(past.argument.getUsers())) {
+      if (auto dim = dyn_cast<r1::DimOp>(user)) {
+        int64_t known[] = {1, past.heads(), 0, past.width()};
+        int64_t axis = static_cast<int64_t>(dim.getAxis());
+        dim.getResult().replaceAllUsesWith(axis == 2 ? rows : sizes(scalar, known[axis]));
+        dim.erase();
+      } else if (auto shape = dyn_cast<r1::ShapeOp>(user)) {
+        Value parts[] = {sizes(one, 1), sizes(one, past.heads()),
+                         r1::ReshapeOp::create(builder, location, rows, ArrayRef<int64_t>{1}),
+                         sizes(one, past.width())};
+        shape.getResult().replaceAllUsesWith(r1::ConcatOp::create(builder, location, ValueRange(parts), 0));
+        shape.erase();
+      }
+    }
   }
 
   /// Nothing of a sequence is padding: the mask is ones, for `count` tokens.
@@ -253,6 +305,7 @@ struct AdoptLanguageModelPass : impl::AdoptLanguageModelPassBase<AdoptLanguageMo
       }
     }
     Adoption(function, *inputs, cacheType).run(logits);
+    refineTypes(function);
   }
 };
 

@@ -52,9 +52,10 @@ struct AttachCachePass : impl::AttachCachePassBase<AttachCachePass> {
         // What else mixes rows would need to be kept, too.
         auto softmax = dyn_cast<r1::SoftmaxOp>(op);
         isAlike &= !softmax || softmax.getAxis() != 0;
-        isAlike &= isa<r1::DecomposableOpInterface, r1::AddOp, r1::SubOp, r1::MulOp, r1::DivOp, r1::CastOp,
-                       r1::WeightOp, r1::ConstantOp, r1::DimOp, r1::RangeOp, func::FuncOp, func::ReturnOp>(op) ||
-                   op->hasTrait<OpTrait::Elementwise>();
+        isAlike &=
+            isa<r1::DecomposableOpInterface, r1::AddOp, r1::SubOp, r1::MulOp, r1::DivOp, r1::CastOp, r1::WeightOp,
+                r1::ConstantOp, r1::DimOp, r1::ShapeOp, r1::RangeOp, func::FuncOp, func::ReturnOp>(op) ||
+            op->hasTrait<OpTrait::Elementwise>();
         return;
       }
       isAlike &= layers.empty() || (keys == keyWidth && values == valueWidth);

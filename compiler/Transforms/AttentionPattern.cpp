@@ -111,7 +111,7 @@ LogicalResult AttentionPattern::expectCausal(Fusion &fusion, Value positions, bo
       if (size > 8 && size < (1 << 20)) {
         steps.push_back({1, size + 2});
       }
-    } else if (Operation *op = value.getDefiningOp(); op && !isa<r1::DimOp>(op)) {
+    } else if (Operation *op = value.getDefiningOp(); op && !isa<r1::DimOp, r1::ShapeOp>(op)) {
       llvm::append_range(worklist, op->getOperands());
     }
   }

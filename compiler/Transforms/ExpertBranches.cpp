@@ -15,9 +15,10 @@ RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getTy
 
 /// A product with a matrix for each expert: of one of them, of all, or of those that are gathered.
 struct Projection {
-  Value input, weight;       ///< The weight is [outputs, inputs], or [experts, outputs, inputs].
-  Value chosen;              ///< The experts' indices, where weights are gathered.
-  bool isTransposed = false; ///< The stack is [experts, inputs, outputs].
+  Value input, weight;          ///< The weight is [outputs, inputs], or [experts, outputs, inputs].
+  Value chosen;                 ///< The experts' indices, where weights are gathered.
+  bool isTransposed = false;    ///< The stack is [experts, inputs, outputs].
+  int64_t first = 0, count = 0; ///< The outputs that are used, where gate and up are one product; none: all.
 
   explicit operator bool() const { return static_cast<bool>(weight); }
 };
@@ -28,15 +29,42 @@ bool isStack(Value value) {
   return type.getRank() == 3 && type.hasStaticShape() && (!op || isa<r1::WeightOp, r1::ConstantOp>(op));
 }
 
+bool isGathered(Value value) {
+  while (auto transpose = value.getDefiningOp<r1::TransposeOp>()) {
+    value = transpose.getInput();
+  }
+  return isa_and_nonnull<r1::GatherOp, r1::GatherNdOp>(value.getDefiningOp());
+}
+
 Projection projectionOf(Value result) {
   if (auto linear = result.getDefiningOp<r1::LinearOp>()) {
     return linear.getBias() ? Projection() : Projection{linear.getInput(), linear.getWeight(), {}, false};
   }
-  auto matmul = result.getDefiningOp<r1::MatmulOp>();
+  // Through the sizes of 1 of a row's own product, and the half of it that is taken.
+  TensorView view = TensorView::of(result);
+  auto matmul = view.source.getDefiningOp<r1::MatmulOp>();
   if (!matmul) {
     return {};
   }
+  bool isLeft = isGathered(matmul.getLhs());
   Projection projection{matmul.getLhs(), matmul.getRhs(), {}, true};
+  if (isLeft) {
+    projection = Projection{matmul.getRhs(), matmul.getLhs(), {}, false};
+  }
+  int64_t axis = typeOf(matmul).getRank() - (isLeft ? 2 : 1);
+  if (!view.isReshape()) {
+    int64_t count = typeOf(result).getShape().back();
+    TensorView::Dimension columns = {{axis, count, 1}};
+    if (view.dims.back() != columns) {
+      return {};
+    }
+    projection.first = view.starts[axis];
+    projection.count = count;
+    view.starts[axis] = 0;
+  }
+  if (llvm::any_of(view.starts, [](int64_t start) { return start != 0; })) {
+    return {};
+  }
   while (Operation *op = projection.weight.getDefiningOp()) {
     if (auto transpose = dyn_cast<r1::TransposeOp>(op)) {
       if (transpose.getPermutation() != ArrayRef<int64_t>{0, 2, 1}) {
@@ -55,6 +83,10 @@ Projection projectionOf(Value result) {
     } else if (isa<r1::DequantizeOp, r1::CastOp>(op)) {
       projection.weight = op->getOperand(0);
     } else if (auto gather = dyn_cast<r1::GatherOp>(op); gather && gather.getAxis() == 0 && !projection.chosen) {
+      projection.chosen = gather.getIndices();
+      projection.weight = gather.getInput();
+    } else if (auto gather = dyn_cast<r1::GatherNdOp>(op);
+               gather && !projection.chosen && typeOf(gather.getIndices()).getShape().back() == 1) {
       projection.chosen = gather.getIndices();
       projection.weight = gather.getInput();
     } else {
@@ -200,8 +232,13 @@ void ExpertBranches::findBranches() {
       return;
     }
     Operation *user = *swiglu->getUsers().begin();
+    while (isa<r1::ReshapeOp>(user) && user->hasOneUse()) {
+      user = *user->getUsers().begin();
+    }
     Projection down = user->getNumResults() == 1 ? projectionOf(user->getResult(0)) : Projection();
-    if (!down || down.input != swiglu.getResult() || down.chosen != gate.chosen ||
+    TensorView between = down ? TensorView::of(down.input) : TensorView();
+    if (!down || between.source != swiglu.getResult() || !between.isReshape() || down.chosen != gate.chosen ||
+        (gate.count != 0 && gate.isTransposed) || down.count != 0 || gate.count != up.count ||
         down.isTransposed != gate.isTransposed || typeOf(down.weight).getRank() != typeOf(gate.weight).getRank()) {
       return;
     }
@@ -212,7 +249,10 @@ void ExpertBranches::findBranches() {
                   down.weight,
                   gate.isTransposed,
                   typeOf(gate.weight).getRank() == 3,
-                  gate.chosen};
+                  gate.chosen,
+                  gate.first,
+                  up.first,
+                  gate.count};
     if (!isRouted(branch.input, branch.result)) {
       return;
     }
@@ -420,6 +460,35 @@ std::optional<Floats> ExpertBranches::sumsFor(Value end, int64_t tokens, ArrayRe
   return sums;
 }
 
+namespace {
+
+/// Rows [first, first + count) of each matrix of a stack.
+Value sliceStack(OpBuilder &builder, Value stack, int64_t first, int64_t count) {
+  auto type = typeOf(stack);
+  auto sliced = RankedTensorType::get({type.getDimSize(0), count, type.getDimSize(2)}, type.getElementType());
+  std::optional<SmallVector<Attribute>> matrices = matricesOf(stack, /*turned=*/false);
+  if (!matrices || type.getEncoding()) {
+    return r1::SliceOp::create(builder, stack.getLoc(), stack, 1, first, first + count);
+  }
+  SmallVector<Attribute> parts;
+  for (Attribute attribute : *matrices) {
+    auto matrix = cast<r1::WeightAttr>(attribute);
+    uint64_t row = matrix.getSize() / static_cast<uint64_t>(type.getDimSize(1));
+    parts.push_back(r1::WeightAttr::get(
+        builder.getContext(), matrix.getFile(), matrix.getName(),
+        matrix.getOffset() + static_cast<uint64_t>(first) * row, static_cast<uint64_t>(count) * row,
+        RankedTensorType::get(sliced.getShape().drop_front(), sliced.getElementType()), r1::WeightAttr()));
+  }
+  SmallVector<int64_t> shape(sliced.getShape());
+  if (parts.size() == 1) {
+    shape.erase(shape.begin());
+  }
+  return r1::WeightOp::create(builder, stack.getLoc(), RankedTensorType::get(shape, sliced.getElementType()),
+                              builder.getArrayAttr(parts), ElementsAttr());
+}
+
+} // namespace
+
 ExpertBranches::Weights ExpertBranches::stack(OpBuilder &builder, ArrayRef<int64_t> order) const {
   auto collect = [&](Value Branch::*weight) {
     SmallVector<Value> values;
@@ -429,7 +498,12 @@ ExpertBranches::Weights ExpertBranches::stack(OpBuilder &builder, ArrayRef<int64
     bool turned = branches.front().isStack && branches.front().isTransposed;
     return stackOf(builder, values, order, turned);
   };
-  return {collect(&Branch::gate), collect(&Branch::up), collect(&Branch::down)};
+  Weights weights = {collect(&Branch::gate), collect(&Branch::up), collect(&Branch::down)};
+  if (const Branch &first = branches.front(); first.count != 0 && weights.gate) {
+    weights.gate = sliceStack(builder, weights.gate, first.gateFirst, first.count);
+    weights.up = sliceStack(builder, weights.up, first.upFirst, first.count);
+  }
+  return weights;
 }
 
 } // namespace elah

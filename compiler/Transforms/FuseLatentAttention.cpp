@@ -303,10 +303,17 @@ private:
     if (!argument) {
       return failure();
     }
+    // How many rows there are may be asked of any part of the cache.
+    SmallVector<r1::CacheReadOp> counted;
     Operation *left = nullptr;
     getOperation().walk([&](Operation *op) {
       bool usesCache = isa<r1::CacheAppendOp, r1::CacheReadOp, r1::AttentionOp>(op) &&
                        llvm::any_of(op->getOperandTypes(), llvm::IsaPred<r1::CacheType>);
+      if (auto read = dyn_cast<r1::CacheReadOp>(op);
+          read && !known.contains(op) && llvm::all_of(op->getUsers(), llvm::IsaPred<r1::DimOp>)) {
+        counted.push_back(read);
+        return;
+      }
       left = usesCache && !known.contains(op) && !left ? op : left;
     });
     auto type = cast<r1::CacheType>(argument.getType());
@@ -314,6 +321,10 @@ private:
     if (left && !isLatent) {
       return fusion.miss(left, "this layer keeps something else in the cache, and all layers share one kind of it",
                          "look for near misses of r1.latent_attention in this layer");
+    }
+    for (r1::CacheReadOp read : counted) {
+      read.setPart(r1::CachePart::Key);
+      read.getResult().setType(RankedTensorType::get({ShapedType::kDynamic, width}, Float32Type::get(&getContext())));
     }
     argument.setType(
         r1::CacheType::get(&getContext(), r1::CacheKind::Latent, type.getLayers(), width, /*valueWidth=*/0));

@@ -34,8 +34,10 @@ void buildFusionPipeline(OpPassManager &passes) {
   functions.addPass(createFuseRoutePass());
   functions.addPass(createFuseExpertsPass());
   functions.addPass(createSimplifyViewsPass());
-  // A model without pasts has said by now what a cache must hold.
-  functions.addPass(createAttachCachePass());
+  // Masks and shapes that nobody reads any more are no reason to keep a model without a cache: it has said by now what
+  // one must hold.
+  passes.addPass(createCanonicalizerPass());
+  passes.addNestedPass<func::FuncOp>(createAttachCachePass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
 }

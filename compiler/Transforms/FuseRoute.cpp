@@ -182,7 +182,7 @@ private:
         }
         hasPairs |= value == topk.getValues();
       }
-      if (!isa<r1::DimOp>(op)) {
+      if (!isa<r1::DimOp, r1::ShapeOp>(op)) {
         llvm::append_range(worklist, op->getOperands());
       }
     }

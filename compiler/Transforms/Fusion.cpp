@@ -76,7 +76,8 @@ std::optional<double> computedNumber(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   Operation *op = value.getDefiningOp();
   if (!type || !type.hasStaticShape() || type.getNumElements() != 1 || !op ||
-      !isa<r1::SqrtOp, r1::RsqrtOp, r1::PowOp, r1::MulOp, r1::DivOp, r1::AddOp, r1::SubOp, r1::NegOp, r1::DimOp>(op)) {
+      !isa<r1::SqrtOp, r1::RsqrtOp, r1::PowOp, r1::MulOp, r1::DivOp, r1::AddOp, r1::SubOp, r1::NegOp, r1::DimOp,
+           r1::ReshapeOp, r1::GatherOp, r1::SliceOp>(op)) {
     return {};
   }
   std::optional<double> number;

@@ -43,12 +43,15 @@ Positional::Positional(func::FuncOp function) {
   }
   function.walk([&](Operation *op) {
     if (op->getNumRegions() > 0 || !isa_and_nonnull<r1::R1Dialect>(op->getDialect()) ||
-        isa<r1::DecomposableOpInterface, r1::WeightOp>(op) ||
-        !llvm::all_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>)) {
+        isa<r1::DecomposableOpInterface>(op) || !llvm::all_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>)) {
       return;
     }
-    bool isPositional =
-        isa<r1::DimOp>(op) || llvm::all_of(op->getOperands(), [&](Value operand) { return values.contains(operand); });
+    auto weight = dyn_cast<r1::WeightOp>(op);
+    if (weight && !weight.getValueAttr()) {
+      return; // Its elements are not known here.
+    }
+    bool isPositional = isa<r1::DimOp, r1::ShapeOp>(op) ||
+                        llvm::all_of(op->getOperands(), [&](Value operand) { return values.contains(operand); });
     if (isPositional && !isa<r1::CacheReadOp>(op)) {
       values.insert_range(op->getResults());
     }
@@ -69,7 +72,7 @@ Value Positional::positionsOf(OpBuilder &builder, Location location, ValueRange 
     }
     auto type = dyn_cast<RankedTensorType>(value.getType());
     Operation *op = value.getDefiningOp();
-    if (!op || isa<r1::DimOp, r1::ConstantOp>(op)) {
+    if (!op || isa<r1::DimOp, r1::ShapeOp, r1::ConstantOp>(op)) {
       continue;
     }
     if (type.getElementType().isInteger(64) && llvm::is_contained(type.getShape(), ShapedType::kDynamic)) {

@@ -22,8 +22,6 @@ bool wasAppendedTo(Value cache, int64_t layer, r1::CachePart part) {
   return false;
 }
 
-HostValue constantOf(int64_t value) { return hostValue(HostTensor(ArrayRef<int64_t>(), Integers{value})); }
-
 } // namespace
 
 bool holdsPositions(Value value) {
@@ -119,14 +117,30 @@ std::optional<RankedTensorType> Probe::typeOf(Value value) {
     return {};
   }
   auto result = cast<RankedTensorType>(inferred[cast<OpResult>(value).getResultNumber()]);
-  return result.hasStaticShape() ? std::optional(remember(result.getShape())) : std::nullopt;
+  if (result.hasStaticShape()) {
+    return remember(result.getShape());
+  }
+  // Where the result's size is a matter of numbers, these are few: shapes and positions.
+  std::optional<SmallVector<HostTensor>> computed;
+  if (result.getElementType().isInteger()) {
+    computed = evaluate(value);
+  }
+  return computed ? std::optional(remember(computed->front().shape)) : std::nullopt;
 }
 
-/// What an r1.dim comes to, if its operand's type can be told without computing it.
-std::optional<int64_t> Probe::sizeOf(Operation *op) {
-  auto dim = dyn_cast_or_null<r1::DimOp>(op);
-  std::optional<RankedTensorType> type = dim ? typeOf(dim.getInput()) : std::nullopt;
-  return type ? std::optional(type->getDimSize(dim.getAxis())) : std::nullopt;
+/// What an r1.dim or r1.shape comes to, if its operand's type can be told without computing it.
+std::optional<HostTensor> Probe::sizesOf(Operation *op) {
+  if (!isa_and_nonnull<r1::DimOp, r1::ShapeOp>(op)) {
+    return {};
+  }
+  std::optional<RankedTensorType> type = typeOf(op->getOperand(0));
+  if (!type) {
+    return {};
+  }
+  if (auto dim = dyn_cast<r1::DimOp>(op)) {
+    return HostTensor(ArrayRef<int64_t>(), Integers{type->getDimSize(dim.getAxis())});
+  }
+  return HostTensor({type->getRank()}, Integers(type->getShape().begin(), type->getShape().end()));
 }
 
 std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
@@ -151,11 +165,12 @@ std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
       }
       inputs.insert(value);
       contents.push_back(hostValue(HostTensor({static_cast<int64_t>(positions.size())}, positions)));
-    } else if (std::optional<int64_t> size = sizeOf(op)) {
+    } else if (std::optional<HostTensor> sizes = sizesOf(op)) {
       inputs.insert(value);
-      contents.push_back(constantOf(*size));
+      contents.push_back(hostValue(std::move(*sizes)));
     } else if (!op || op->getNumRegions() > 0 || op->getBlock() != values.front().getParentBlock() ||
-               isa<r1::CacheAppendOp, r1::CacheReadOp>(op) || (isa<r1::WeightOp>(op) && weightFolder.empty())) {
+               isa<r1::CacheAppendOp, r1::CacheReadOp>(op) ||
+               (isa<r1::WeightOp>(op) && weightFolder.empty() && !cast<r1::WeightOp>(op).getValueAttr())) {
       return {};
     } else {
       needed.insert(op);
@@ -179,6 +194,11 @@ std::optional<SmallVector<HostTensor>> Probe::evaluate(ValueRange values) {
   SmallVector<Operation *> order = needed.takeVector();
   llvm::sort(order, [](Operation *lhs, Operation *rhs) { return lhs->isBeforeInBlock(rhs); });
   for (Operation *op : order) {
+    // A weight whose elements are known needs no file.
+    if (auto weight = dyn_cast<r1::WeightOp>(op); weight && weight.getValueAttr()) {
+      mapping.map(weight.getResult(), r1::ConstantOp::create(builder, op->getLoc(), weight.getValueAttr()).getResult());
+      continue;
+    }
     builder.clone(*op, mapping);
   }
   SmallVector<Value> results = llvm::map_to_vector(values, [&](Value value) { return mapping.lookup(value); });

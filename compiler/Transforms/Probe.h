@@ -25,7 +25,7 @@ public:
   std::optional<llvm::SmallVector<HostTensor>> evaluate(mlir::ValueRange values);
 
 private:
-  std::optional<int64_t> sizeOf(mlir::Operation *op);
+  std::optional<HostTensor> sizesOf(mlir::Operation *op);
 
   int64_t tokens, past;
   llvm::StringRef weightFolder;

@@ -1,8 +1,10 @@
 // Fusions leave reshapes and transposes that undo one another, and graphs that had a batch keep it as a size of 1 in
 // every tensor. What a step computes are rows.
 #include "compiler/Transforms/Passes.h"
+#include "compiler/Transforms/Probe.h"
 #include "compiler/Transforms/TensorView.h"
 #include "dialects/R1/R1.h"
+#include <map>
 
 using namespace mlir;
 
@@ -27,6 +29,90 @@ Value rowsBehind(Value value) {
   return isRows ? reshape.getInput() : Value();
 }
 
+/// A scatter that assigns its updates to a slice, from `first` on along `axis`.
+struct SliceAssignment {
+  int64_t axis = 0, first = 0;
+
+  bool operator==(const SliceAssignment &) const = default;
+};
+
+/// The slice that a scatter assigns to in a step. Indices are rows [n, 1], or the whole place of each element.
+std::optional<SliceAssignment> assignmentOf(r1::ScatterNdOp scatter, Probe probe) {
+  int64_t rank = typeOf(scatter).getRank(), depth = typeOf(scatter.getIndices()).getShape().back();
+  std::optional<SmallVector<HostTensor>> indices = probe.evaluate(scatter.getIndices());
+  std::optional<RankedTensorType> updates = probe.typeOf(scatter.getUpdates());
+  if (!indices || !updates || updates->getRank() != rank || indices->front().size() == 0 ||
+      (depth != 1 && depth != rank)) {
+    return {};
+  }
+  const Integers &found = indices->front().integers();
+  std::optional<SliceAssignment> slice;
+  for (int64_t row = 0; row < indices->front().size() / depth; ++row) {
+    // The place of the update among the updates.
+    int64_t rest = row;
+    for (int64_t axis = depth - 1; axis >= 0; --axis) {
+      int64_t shift = found[row * depth + axis] - rest % updates->getDimSize(axis);
+      rest /= updates->getDimSize(axis);
+      bool isOnlyAxis = depth == 1;
+      if (shift != 0 || isOnlyAxis) {
+        SliceAssignment own{axis, shift};
+        if (slice && *slice != own) {
+          return {};
+        }
+        slice = own;
+      }
+    }
+  }
+  return slice;
+}
+
+/// Assignments to slices that overwrite all of a tensor, one behind the other, are a concatenation.
+Value asConcat(OpBuilder &builder, r1::ScatterNdOp last) {
+  std::map<int64_t, Value> runs;
+  std::optional<int64_t> axis;
+  for (auto scatter = last; scatter; scatter = scatter.getInput().getDefiningOp<r1::ScatterNdOp>()) {
+    if (scatter.getScatter() != r1::Scatter::Replace) {
+      break;
+    }
+    std::optional<SliceAssignment> slice = assignmentOf(scatter, Probe(2, 0)),
+                                   other = assignmentOf(scatter, Probe(5, 3));
+    if (slice != other) {
+      break;
+    }
+    if (!slice) {
+      // From the beginning on nothing is shifted: the axis is that of the others.
+      if (!axis) {
+        break;
+      }
+      slice = SliceAssignment{*axis, 0};
+    }
+    if (axis && *axis != slice->axis) {
+      break;
+    }
+    axis = slice->axis;
+    runs.try_emplace(slice->first, scatter.getUpdates()); // The last assignment counts.
+  }
+  SmallVector<Value> parts;
+  int64_t next = 0;
+  for (auto [first, updates] : runs) {
+    int64_t size = typeOf(updates).getDimSize(*axis);
+    if (first != next || ShapedType::isDynamic(size)) {
+      return {};
+    }
+    for (int64_t other = 0; other < typeOf(updates).getRank(); ++other) {
+      int64_t own = typeOf(updates).getDimSize(other), all = typeOf(last).getDimSize(other);
+      if (other != *axis && own != all) {
+        return {};
+      }
+    }
+    next += size;
+    parts.push_back(updates);
+  }
+  return parts.size() > 1 && next == typeOf(last).getDimSize(*axis)
+             ? r1::ConcatOp::create(builder, last.getLoc(), parts, *axis).getResult()
+             : Value();
+}
+
 struct SimplifyViewsPass : impl::SimplifyViewsPassBase<SimplifyViewsPass> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
@@ -38,6 +124,11 @@ struct SimplifyViewsPass : impl::SimplifyViewsPassBase<SimplifyViewsPass> {
     for (Operation *op : ops) {
       if (isa<r1::ReshapeOp, r1::TransposeOp, r1::SliceOp, r1::BroadcastToOp>(op)) {
         simplify(op);
+      } else if (auto scatter = dyn_cast<r1::ScatterNdOp>(op)) {
+        OpBuilder builder(op);
+        if (Value concat = asConcat(builder, scatter)) {
+          scatter.getResult().replaceAllUsesWith(concat);
+        }
       } else {
         sinkReshapes(op);
       }

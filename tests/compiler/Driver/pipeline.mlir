@@ -22,7 +22,10 @@
 // PASSES-NEXT: r1-fuse-next-token-block,
 // PASSES-NEXT: r1-fuse-route,
 // PASSES-NEXT: r1-fuse-experts,
-// PASSES-NEXT: r1-simplify-views,
+// PASSES-NEXT: r1-simplify-views
+// PASSES-NEXT: ),
+// PASSES-NEXT: canonicalize{
+// PASSES-NEXT: func.func(
 // PASSES-NEXT: r1-attach-cache
 // PASSES-NEXT: ),
 // PASSES-NEXT: canonicalize{
