@@ -56,7 +56,7 @@ Value activated(const Node &n, Value hidden, Value other) {
   } else if (name == "silu") {
     hidden = n.mul(hidden, n.make<r1::SigmoidOp>(hidden));
   } else if (name == "gelu") {
-    hidden = gelu(n, hidden, /*isTanh=*/false);
+    hidden = gelu(n, hidden, /*isTanh=*/true);
   } else if (name != "identity") {
     n.reject(code::attribute, "activation_type must be relu, gelu, silu, swiglu or identity, found '" + name + "'");
   }

@@ -73,7 +73,6 @@ void pow(const Node &n) {
 
 void mod(const Node &n) {
   Value lhs = n.input(0), rhs = n.input(1);
-  n.expect(n.integer("fmod", 0) != 0 || !Node::isFloat(lhs), "floats need the attribute fmod = 1");
   n.output(n.integer("fmod", 0) != 0 ? n.make<r1::RemOp>(lhs, rhs) : n.make<r1::ModOp>(lhs, rhs));
 }
 

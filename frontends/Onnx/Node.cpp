@@ -4,6 +4,7 @@
 #include "frontends/Onnx/Tensors.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Verifier.h"
+#include <cmath>
 #include <onnx/onnx_pb.h>
 
 using namespace mlir;
@@ -201,6 +202,7 @@ Value Node::scalar(Type element, double value) const {
     number.convert(floatType.getFloatSemantics(), APFloat::rmNearestTiesToEven, &isLossy);
     return constant(DenseElementsAttr::get(type, number));
   }
+  expect(std::abs(value) < 0x1p63, "must be a number of integers here, found " + Twine(std::to_string(value)));
   APInt number(element.getIntOrFloatBitWidth(), static_cast<uint64_t>(static_cast<int64_t>(value)), /*isSigned=*/true,
                /*implicitTrunc=*/true);
   return constant(DenseElementsAttr::get(type, number));
@@ -399,7 +401,7 @@ Values Node::choose(Value condition, function_ref<Values()> onTrue, function_ref
     for (auto [index, result] : llvm::enumerate(results)) {
       Type joined = join(types[index], result.getType());
       if (!joined) {
-        reject(code::type, "branches must give the same type and number of dimensions for output " + Twine(index));
+        unsupported("branches that give another type or number of dimensions for output " + Twine(index));
       }
       types[index] = joined;
     }

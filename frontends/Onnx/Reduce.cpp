@@ -8,8 +8,11 @@ namespace elah::onnx_import {
 namespace {
 
 using Reduce = Value (*)(const Node &, Value input, ArrayRef<int64_t> axes, bool keepDims);
+/// What is done to each element before, or to each result after.
+using Map = Value (*)(const Node &, Value);
 
-/// Over axes that are computed: each axis in turn, if it is among them. Sizes are then as dynamic as the axes.
+/// Over axes that are computed, for a reduction that may go axis by axis: each in turn, if it is among them. Sizes are
+/// then as dynamic as the axes.
 Value reduceComputed(const Node &n, Value input, Value axes, bool keepDims, Reduce reduce) {
   int64_t rank = Node::rank(input);
   Value isReduced = n.make<r1::ScatterElementsOp>(r1::Scatter::Replace, n.indices(Ints(rank, 0)), axes,
@@ -32,8 +35,17 @@ Value reduceComputed(const Node &n, Value input, Value axes, bool keepDims, Redu
 }
 
 /// `since` is the operator set from which axes are an input.
-template <int64_t since, Reduce reduce> void reduction(const Node &n) {
+template <int64_t since, Reduce reduce, Map before = nullptr, Map after = nullptr> void reduction(const Node &n) {
   Value input = n.input(0);
+  if constexpr (before != nullptr) {
+    input = before(n, input);
+  }
+  auto give = [&](Value result) {
+    if constexpr (after != nullptr) {
+      result = after(n, result);
+    }
+    n.output(result);
+  };
   int64_t rank = Node::rank(input);
   bool keepDims = n.integer("keepdims", 1) != 0;
   std::optional<Ints> axes;
@@ -46,7 +58,7 @@ template <int64_t since, Reduce reduce> void reduction(const Node &n) {
       axes.emplace();
     }
     if (!axes) {
-      n.output(reduceComputed(n, input, n.input(1), keepDims, reduce));
+      give(reduceComputed(n, input, n.input(1), keepDims, reduce));
       return;
     }
   }
@@ -54,7 +66,7 @@ template <int64_t since, Reduce reduce> void reduction(const Node &n) {
     bool isNothing = n.version >= since && n.integer("noop_with_empty_axes", 0) != 0;
     axes = isNothing ? Ints() : llvm::to_vector(llvm::seq<int64_t>(0, rank));
   }
-  n.output(reduce(n, input, n.axes(*axes, rank), keepDims));
+  give(reduce(n, input, n.axes(*axes, rank), keepDims));
 }
 
 template <r1::Reduction kind> Value plain(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
@@ -69,22 +81,15 @@ Value mean(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
   return n.cast(n.reduce(r1::Reduction::Mean, n.cast(input, n.builder.getF64Type()), axes, keepDims), element);
 }
 
-Value sumOfSquares(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
-  return n.reduce(r1::Reduction::Sum, n.mul(input, input), axes, keepDims);
-}
+Value square(const Node &n, Value input) { return n.mul(input, input); }
+Value magnitude(const Node &n, Value input) { return n.make<r1::AbsOp>(input); }
+Value logarithm(const Node &n, Value input) { return n.make<r1::LogOp>(input); }
 
 Value length(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
   Type element = Node::element(input);
   Type wide = isa<FloatType>(element) ? element : n.builder.getF64Type();
-  return n.cast(n.make<r1::SqrtOp>(sumOfSquares(n, n.cast(input, wide), axes, keepDims)), element);
-}
-
-Value sumOfMagnitudes(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
-  return n.reduce(r1::Reduction::Sum, n.make<r1::AbsOp>(input), axes, keepDims);
-}
-
-Value logOfSum(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
-  return n.make<r1::LogOp>(n.reduce(r1::Reduction::Sum, input, axes, keepDims));
+  return n.cast(n.make<r1::SqrtOp>(n.reduce(r1::Reduction::Sum, square(n, n.cast(input, wide)), axes, keepDims)),
+                element);
 }
 
 Value logOfSumOfPowers(const Node &n, Value input, ArrayRef<int64_t> axes, bool keepDims) {
@@ -95,16 +100,16 @@ Value logOfSumOfPowers(const Node &n, Value input, ArrayRef<int64_t> axes, bool 
 }
 
 constexpr Operator operators[] = {
-    {"ReduceL1", 1, reduction<18, sumOfMagnitudes>},
+    {"ReduceL1", 1, reduction<18, plain<r1::Reduction::Sum>, magnitude>},
     {"ReduceL2", 1, reduction<18, length>},
-    {"ReduceLogSum", 1, reduction<18, logOfSum>},
+    {"ReduceLogSum", 1, reduction<18, plain<r1::Reduction::Sum>, nullptr, logarithm>},
     {"ReduceLogSumExp", 1, reduction<18, logOfSumOfPowers>},
     {"ReduceMax", 1, reduction<18, plain<r1::Reduction::Max>>},
     {"ReduceMean", 1, reduction<18, mean>},
     {"ReduceMin", 1, reduction<18, plain<r1::Reduction::Min>>},
     {"ReduceProd", 1, reduction<18, plain<r1::Reduction::Prod>>},
     {"ReduceSum", 1, reduction<13, plain<r1::Reduction::Sum>>},
-    {"ReduceSumSquare", 1, reduction<18, sumOfSquares>},
+    {"ReduceSumSquare", 1, reduction<18, plain<r1::Reduction::Sum>, square>},
 };
 
 } // namespace

@@ -119,7 +119,9 @@ void squeeze(const Node &n) {
     given.emplace();
     for (int64_t axis = 0; axis < Node::rank(input); ++axis) {
       int64_t size = Node::type(input).getDimSize(axis);
-      n.expect(!ShapedType::isDynamic(size), "must know the sizes of the input where no axes are given");
+      if (ShapedType::isDynamic(size)) {
+        n.unsupported("sizes of the input are unknown where no axes are given");
+      }
       if (size == 1) {
         given->push_back(axis);
       }
