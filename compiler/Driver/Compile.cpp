@@ -11,6 +11,7 @@
 #include "compiler/Driver/Progress.h"
 #include "compiler/Driver/Register.h"
 #include "compiler/Transforms/FusionReport.h"
+#include "compiler/Transforms/Passes.h"
 #include "dialects/Exec/Exec.h"
 #include "frontends/HuggingFace/Import.h"
 #include "frontends/Onnx/Import.h"
@@ -295,6 +296,10 @@ private:
     PassManager passes(&context);
     if (options.explainsFusion) {
       report.attach(context);
+      // A plain graph is compiled from primitives: what could be recognised in it is told of a copy.
+      if (isGraph && failed(explainGraph())) {
+        return BadData;
+      }
     }
     PipelineOptions pipeline{options.cpu, maxContext, options.maxBatch, options.maxPrefill, options.precision};
     int status = Done;
@@ -320,6 +325,17 @@ private:
     return succeeded || status != Done ? status : Unsupported;
   }
 
+  LogicalResult explainGraph() {
+    OwningOpRef<ModuleOp> copy = module->clone();
+    PassManager passes(&context);
+    buildFusionPipeline(passes);
+    if (failed(passes.run(*copy))) {
+      return failure();
+    }
+    report.take(*copy);
+    return success();
+  }
+
   /// Writes the phase's IR where it is wanted.
   int endPhase(Phase phase, ModuleOp current) {
     if (!options.dumpFolder.empty()) {
@@ -329,7 +345,7 @@ private:
         return fail(std::move(error), CannotWrite);
       }
     }
-    if (phase == Phase::R1 && options.explainsFusion) {
+    if (phase == Phase::R1 && options.explainsFusion && !isGraph) {
       report.take(current);
     }
     return phase == options.stopAfter ? writeResult(textOf(current)) : Done;

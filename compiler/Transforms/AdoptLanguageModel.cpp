@@ -289,7 +289,8 @@ struct AdoptLanguageModelPass : impl::AdoptLanguageModelPassBase<AdoptLanguageMo
     std::optional<Inputs> inputs = inputsOf(function);
     Value logits;
     for (unsigned index = 0; index < function.getNumResults(); ++index) {
-      if (function.getResultAttrOfType<StringAttr>(index, "r1.name") == "logits") {
+      auto name = function.getResultAttrOfType<StringAttr>(index, "r1.name");
+      if (name && name == "logits") {
         logits = function.front().getTerminator()->getOperand(index);
       }
     }

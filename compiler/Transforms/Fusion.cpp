@@ -177,29 +177,32 @@ Value weightVectorOf(Value value, int64_t size) {
 
 Product productOf(Value value, llvm::function_ref<bool(Value)> isLeaf) {
   Product product;
-  auto gather = [&](auto &self, Value part, bool divides) -> void {
+  // No composite is a deeper product, or one of more.
+  constexpr int maxDepth = 24;
+  constexpr size_t maxParts = 64;
+  auto gather = [&](auto &self, Value part, bool divides, int depth) -> void {
     auto &same = divides ? product.divisors : product.factors;
-    if (isLeaf(part)) {
+    if (isLeaf(part) || depth == maxDepth || product.factors.size() + product.divisors.size() >= maxParts) {
       same.push_back(part);
       return;
     }
     Value uncast = withoutFloatCasts(part);
     if (uncast != part) {
-      return self(self, uncast, divides);
+      return self(self, uncast, divides, depth + 1);
     }
     if (auto mul = part.getDefiningOp<r1::MulOp>()) {
-      self(self, mul.getLhs(), divides);
-      self(self, mul.getRhs(), divides);
+      self(self, mul.getLhs(), divides, depth + 1);
+      self(self, mul.getRhs(), divides, depth + 1);
     } else if (auto div = part.getDefiningOp<r1::DivOp>()) {
       if (numberOf(div.getLhs()) != 1.0) {
-        self(self, div.getLhs(), divides);
+        self(self, div.getLhs(), divides, depth + 1);
       }
-      self(self, div.getRhs(), !divides);
+      self(self, div.getRhs(), !divides, depth + 1);
     } else {
       same.push_back(part);
     }
   };
-  gather(gather, value, false);
+  gather(gather, value, false, 0);
   return product;
 }
 

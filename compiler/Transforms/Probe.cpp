@@ -3,6 +3,7 @@
 #include "dialects/R1/R1.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 
@@ -91,7 +92,12 @@ std::optional<RankedTensorType> Probe::typeOf(Value value) {
     }
     return remember(shape);
   }
-  // The operation infers its result from operands of known types.
+  // The operation infers its result from operands of known types. Models are not deeper.
+  constexpr int maxDepth = 8192;
+  llvm::SaveAndRestore deeper(depth, depth + 1);
+  if (depth > maxDepth) {
+    return {};
+  }
   Block scratch;
   SmallVector<Value> operands;
   for (Value operand : op->getOperands()) {

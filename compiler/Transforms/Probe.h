@@ -28,6 +28,7 @@ private:
   std::optional<HostTensor> sizesOf(mlir::Operation *op);
 
   int64_t tokens, past;
+  int depth = 0; ///< Of operands behind operands.
   llvm::StringRef weightFolder;
   llvm::DenseMap<mlir::Value, HostValue> bound;
   llvm::DenseMap<mlir::Value, mlir::RankedTensorType> types;

@@ -321,8 +321,11 @@ std::vector<TensorView> TensorView::parts(int64_t dim) const {
   return views;
 }
 
-TensorView TensorView::of(Value value, double *scale) {
+TensorView TensorView::of(Value value, double *scale, int maxDepth) {
   Operation *op = value.getDefiningOp();
+  if (maxDepth == 0) {
+    return whole(value);
+  }
   if (scale && op && isa<r1::MulOp, r1::DivOp>(op)) {
     for (int64_t index : {0, 1}) {
       Value other = op->getOperand(1 - index);
@@ -331,14 +334,14 @@ TensorView TensorView::of(Value value, double *scale) {
       bool divides = isa<r1::DivOp>(op);
       if (number && (!divides || index == 1)) {
         *scale *= divides ? 1 / *number : *number;
-        return of(other, scale);
+        return of(other, scale, maxDepth - 1);
       }
     }
   }
   if (!op || op->getNumOperands() == 0 || !isa<r1::ReshapeOp, r1::TransposeOp, r1::SliceOp, r1::BroadcastToOp>(op)) {
     return whole(value);
   }
-  TensorView view = of(op->getOperand(0), scale);
+  TensorView view = of(op->getOperand(0), scale, maxDepth - 1);
   auto type = cast<RankedTensorType>(value.getType());
   bool isView = false;
   if (isa<r1::ReshapeOp>(op)) {

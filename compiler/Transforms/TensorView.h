@@ -34,7 +34,7 @@ struct TensorView {
 
   /// Looks through as many operations as views can say. With `scale`, products and quotients by a number are looked
   /// through, too, and `scale` is multiplied by it.
-  static TensorView of(mlir::Value value, double *scale = nullptr);
+  static TensorView of(mlir::Value value, double *scale = nullptr, int maxDepth = 64);
   /// The value itself.
   static TensorView whole(mlir::Value value);
 

@@ -91,3 +91,11 @@ func.func @main(%ids: tensor<?x?xi64> {r1.name = "input_ids"}, %p: tensor<?x3xf3
     -> (tensor<?x?xi64> {r1.name = "logits"}) {
   return %ids : tensor<?x?xi64>
 }
+
+// -----
+
+// Nothing has a name.
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  return %x : tensor<?x8xf32>
+}

@@ -31,3 +31,26 @@ func.func @batch_of_one(%x: tensor<?x8xf32>, %w: tensor<8xf32>) -> tensor<?x8xf3
   %3 = r1.reshape %2 to [-1, 8] : (tensor<1x?x8xf32>) -> tensor<?x8xf32>
   return %3 : tensor<?x8xf32>
 }
+
+// Assignments to both halves, as dynamo writes them along the first dimension.
+// CHECK-LABEL: func.func @assigned
+func.func @assigned(%x: tensor<5x?xf32>, %a: tensor<2x?xf32>, %b: tensor<3x?xf32>) -> tensor<5x?xf32> {
+  // CHECK-NEXT: %[[BOTH:.*]] = r1.concat %arg1, %arg2 axis 0
+  // CHECK-NEXT: return %[[BOTH]]
+  %first = r1.constant dense<[[0], [1]]> : tensor<2x1xi64>
+  %second = r1.constant dense<[[2], [3], [4]]> : tensor<3x1xi64>
+  %0 = r1.scatter_nd replace %x, %first, %a : (tensor<5x?xf32>, tensor<2x1xi64>, tensor<2x?xf32>) -> tensor<5x?xf32>
+  %1 = r1.scatter_nd replace %0, %second, %b : (tensor<5x?xf32>, tensor<3x1xi64>, tensor<3x?xf32>) -> tensor<5x?xf32>
+  return %1 : tensor<5x?xf32>
+}
+
+// A row is left of what was there.
+// CHECK-LABEL: func.func @partly_assigned
+func.func @partly_assigned(%x: tensor<5x?xf32>, %a: tensor<2x?xf32>, %b: tensor<2x?xf32>) -> tensor<5x?xf32> {
+  // CHECK-COUNT-2: r1.scatter_nd
+  %first = r1.constant dense<[[0], [1]]> : tensor<2x1xi64>
+  %second = r1.constant dense<[[3], [4]]> : tensor<2x1xi64>
+  %0 = r1.scatter_nd replace %x, %first, %a : (tensor<5x?xf32>, tensor<2x1xi64>, tensor<2x?xf32>) -> tensor<5x?xf32>
+  %1 = r1.scatter_nd replace %0, %second, %b : (tensor<5x?xf32>, tensor<2x1xi64>, tensor<2x?xf32>) -> tensor<5x?xf32>
+  return %1 : tensor<5x?xf32>
+}
