@@ -369,6 +369,8 @@ struct FuseRopePass : impl::FuseRopePassBase<FuseRopePass> {
         ends.push_back(&op);
       }
     }
+    // Rotated halves may stand in a longer concatenation, behind the part of a head that passes.
+    fusion.forEach<r1::ConcatOp>([&](r1::ConcatOp concat) { fuseHalves(fusion, positional, concat); });
     // The last end is the whole rotation, with what of a head passes it. Where heads are a dimension of their own they
     // are seen as such; what is left has one head.
     for (bool hasHeads : {true, false}) {
@@ -381,6 +383,34 @@ struct FuseRopePass : impl::FuseRopePassBase<FuseRopePass> {
   }
 
 private:
+  static void fuseHalves(Fusion &fusion, const Positional &positional, r1::ConcatOp concat) {
+    int64_t axis = typeOf(concat).getRank() - 1;
+    size_t count = concat.getInputs().size();
+    if (count < 3 || static_cast<int64_t>(concat.getAxis()) != axis) {
+      return;
+    }
+    for (size_t index = 0; index + 1 < count; ++index) {
+      Value first = concat.getInputs()[index], second = concat.getInputs()[index + 1];
+      if (first.getType() != second.getType() || positional.contains(first)) {
+        continue;
+      }
+      OpBuilder builder(concat);
+      Value halves[] = {first, second};
+      Value both = r1::ConcatOp::create(builder, concat.getLoc(), ValueRange(halves), axis);
+      SmallVector<Value> inputs(concat.getInputs());
+      inputs[index] = both;
+      inputs.erase(inputs.begin() + static_cast<ptrdiff_t>(index) + 1);
+      concat.getInputsMutable().assign(inputs);
+      if (succeeded(fuse(fusion, positional, both))) {
+        return;
+      }
+      inputs[index] = first;
+      inputs.insert(inputs.begin() + static_cast<ptrdiff_t>(index) + 1, second);
+      concat.getInputsMutable().assign(inputs);
+      both.getDefiningOp()->erase();
+    }
+  }
+
   static LogicalResult fuse(Fusion &fusion, const Positional &positional, Value end) {
     std::optional<Region> region = regionOf(end, positional);
     if (!region) {

@@ -114,3 +114,30 @@ func.func @reflection(%x: tensor<?x2xf32>, %positions: tensor<?xi32>) -> tensor<
   %6 = r1.concat %2, %5 axis 1 : (tensor<?x1xf32>, tensor<?x1xf32>) -> tensor<?x2xf32>
   return %6 : tensor<?x2xf32>
 }
+
+// -----
+
+// Rotated halves that are put behind the rest of a head at once.
+// CHECK-LABEL: func.func @halves_behind
+func.func @halves_behind(%x: tensor<?x6xf32>, %positions: tensor<?xi32>) -> tensor<?x6xf32> {
+  // CHECK: %[[PART:.*]] = r1.slice %arg0 axis 1 from 2 to 6
+  // CHECK: %[[ROPE:.*]] = r1.rope %{{.*}} at %arg1 {heads = 1 : i64, rope = #r1.rope<half, [1.000000e+00, 5.000000e-01], scale = 1.000000e+00 : f64>} : (tensor<?x4xf32>
+  // CHECK: r1.concat %{{.*}}, %[[ROPE]] axis 1 : (tensor<?x2xf32>, tensor<?x4xf32>) -> tensor<?x6xf32>
+  %frequencies = r1.constant dense<[1.0, 0.5]> : tensor<2xf32>
+  %p = r1.cast %positions to f32 : (tensor<?xi32>) -> tensor<?xf32>
+  %column = r1.reshape %p to [-1, 1] : (tensor<?xf32>) -> tensor<?x1xf32>
+  %angles = r1.mul %column, %frequencies : (tensor<?x1xf32>, tensor<2xf32>) -> tensor<?x2xf32>
+  %c = r1.cos %angles : tensor<?x2xf32>
+  %s = r1.sin %angles : tensor<?x2xf32>
+  %rest = r1.slice %x axis 1 from 0 to 2 : (tensor<?x6xf32>) -> tensor<?x2xf32>
+  %a = r1.slice %x axis 1 from 2 to 4 : (tensor<?x6xf32>) -> tensor<?x2xf32>
+  %b = r1.slice %x axis 1 from 4 to 6 : (tensor<?x6xf32>) -> tensor<?x2xf32>
+  %0 = r1.mul %a, %c : tensor<?x2xf32>
+  %1 = r1.mul %b, %s : tensor<?x2xf32>
+  %first = r1.sub %0, %1 : tensor<?x2xf32>
+  %2 = r1.mul %a, %s : tensor<?x2xf32>
+  %3 = r1.mul %b, %c : tensor<?x2xf32>
+  %second = r1.add %2, %3 : tensor<?x2xf32>
+  %y = r1.concat %rest, %first, %second axis 1 : (tensor<?x2xf32>, tensor<?x2xf32>, tensor<?x2xf32>) -> tensor<?x6xf32>
+  return %y : tensor<?x6xf32>
+}
