@@ -125,13 +125,13 @@ std::shared_ptr<ExternalData::File> ExternalData::open(StringRef location) {
   return file;
 }
 
-Span ExternalData::check(StringRef location, uint64_t offset, uint64_t size, bool toEnd) {
+Span ExternalData::check(StringRef location, uint64_t offset, uint64_t size) {
   std::shared_ptr<File> file = open(location);
-  if (offset > file->size || (!toEnd && size > file->size - offset)) {
+  if (offset > file->size || size > file->size - offset) {
     throw Failure(code::external, "external data '" + location + "' must have " + Twine(size) + " bytes at offset " +
                                       Twine(offset) + ", found a file of " + Twine(file->size));
   }
-  return {offset, toEnd ? file->size - offset : size};
+  return {offset, size};
 }
 
 std::string ExternalData::read(StringRef location, Span span) {

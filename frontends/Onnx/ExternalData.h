@@ -19,9 +19,8 @@ public:
   /// Without a folder, no tensor may have its data outside of the model.
   explicit ExternalData(llvm::StringRef folder) : folder(folder.str()) {}
 
-  /// Checks that `size` bytes at `offset` of the file `location` are there; throws a Failure if not. With `size`
-  /// unknown (0 and `toEnd`), the span reaches to the file's end.
-  Span check(llvm::StringRef location, uint64_t offset, uint64_t size, bool toEnd);
+  /// Checks that `size` bytes at `offset` of the file `location` are there; throws a Failure if not.
+  Span check(llvm::StringRef location, uint64_t offset, uint64_t size);
 
   /// These bytes.
   std::string read(llvm::StringRef location, Span span);

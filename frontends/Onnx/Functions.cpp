@@ -1,7 +1,8 @@
 // Model-local functions (onnx.proto, FunctionProto). libonnx 1.12 does not know two of their fields that change what a
 // model means: they are read from what it keeps of unknown ones.
 #include "frontends/Onnx/GraphImporter.h"
-#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/DenseMap.h"
+#include <functional>
 #include <google/protobuf/unknown_field_set.h>
 #include <onnx/onnx_pb.h>
 
@@ -9,6 +10,9 @@ using namespace mlir;
 
 namespace elah::onnx_import {
 namespace {
+
+// Functions that call functions: exporters nest modules, some ten deep.
+constexpr uint64_t maxCalls = 64;
 
 // onnx.proto of IR version 10 and up.
 constexpr int nodeOverload = 8, functionAttributeProto = 11, functionOverload = 13;
@@ -76,47 +80,64 @@ Opsets Functions::opsetsOf(const google::protobuf::RepeatedPtrField<onnx::Operat
 }
 
 void Functions::check(const onnx::GraphProto &graph) const {
-  enum class State { Open, Done };
-  llvm::DenseMap<const Function *, std::pair<State, uint64_t>> sizes;
-  std::function<uint64_t(const google::protobuf::RepeatedPtrField<onnx::NodeProto> &)> sizeOf =
-      [&](const auto &nodes) -> uint64_t {
-    uint64_t total = 0;
-    for (const onnx::NodeProto &node : nodes) {
-      auto fail = [&](StringRef code, const Twine &message) {
-        Failure failure(code, message);
-        failure.node = node.name().empty() ? node.op_type() : node.name();
-        throw failure;
-      };
-      ++total;
-      if (const Function *function = find(node)) {
-        auto [entry, isNew] = sizes.try_emplace(function, State::Open, 0);
-        if (!isNew && entry->second.first == State::Open) {
-          fail(code::function, "calls the function '" + node.op_type() + "', which it is part of");
-        }
-        if (isNew) {
-          uint64_t size = sizeOf(function->proto->node());
-          sizes[function] = {State::Done, size};
-        }
-        total += sizes[function].second;
-      }
-      for (const onnx::AttributeProto &attribute : node.attribute()) {
-        total += attribute.has_g() ? sizeOf(attribute.g().node()) : 0;
-        for (const onnx::GraphProto &inner : attribute.graphs()) {
-          total += sizeOf(inner.node());
-        }
-      }
-      if (total > maxNodes) {
-        fail(code::limit, "expected at most " + Twine(maxNodes) + " nodes once functions are inlined, found more");
-      }
-    }
-    return total;
+  /// What is known of a function: nothing while it is open; its nodes, and how deep its calls go, once it is done.
+  struct Extent {
+    bool isOpen = true;
+    uint64_t nodes = 0, height = 0;
   };
-  sizeOf(graph.node());
+  llvm::DenseMap<const Function *, Extent> extents;
+  std::function<Extent(const google::protobuf::RepeatedPtrField<onnx::NodeProto> &, uint64_t)> extentOf =
+      [&](const auto &nodes, uint64_t depth) {
+        Extent total{/*isOpen=*/false};
+        for (const onnx::NodeProto &node : nodes) {
+          auto fail = [&](StringRef code, const Twine &message) {
+            Failure failure(code, message);
+            failure.node = node.name().empty() ? node.op_type() : node.name();
+            throw failure;
+          };
+          ++total.nodes;
+          if (const Function *function = find(node)) {
+            auto [entry, isNew] = extents.try_emplace(function);
+            if (!isNew && entry->second.isOpen) {
+              fail(code::function, "calls the function '" + node.op_type() + "', which it is part of");
+            }
+            if (depth > maxCalls) {
+              fail(code::limit, "expected at most " + Twine(maxCalls) + " calls in each other, found more");
+            }
+            if (isNew) {
+              Extent extent = extentOf(function->proto->node(), depth + 1);
+              extents[function] = extent;
+            }
+            Extent callee = extents[function];
+            total.nodes += callee.nodes;
+            total.height = std::max(total.height, callee.height + 1);
+            if (total.height > maxCalls) {
+              fail(code::limit, "expected at most " + Twine(maxCalls) + " calls in each other, found more");
+            }
+          }
+          auto addGraph = [&](const onnx::GraphProto &inner) {
+            Extent extent = extentOf(inner.node(), depth);
+            total.nodes += extent.nodes;
+            total.height = std::max(total.height, extent.height);
+          };
+          for (const onnx::AttributeProto &attribute : node.attribute()) {
+            if (attribute.has_g()) {
+              addGraph(attribute.g());
+            }
+            llvm::for_each(attribute.graphs(), addGraph);
+          }
+          if (total.nodes > maxNodes) {
+            fail(code::limit, "expected at most " + Twine(maxNodes) + " nodes once functions are inlined, found more");
+          }
+        }
+        return total;
+      };
+  extentOf(graph.node(), 0);
   // Functions that nothing calls must not go round either.
   for (const auto &entry : functions) {
-    if (sizes.try_emplace(&entry.second, State::Open, 0).second) {
-      uint64_t size = sizeOf(entry.second.proto->node());
-      sizes[&entry.second] = {State::Done, size};
+    if (extents.try_emplace(&entry.second).second) {
+      Extent extent = extentOf(entry.second.proto->node(), 0);
+      extents[&entry.second] = extent;
     }
   }
 }

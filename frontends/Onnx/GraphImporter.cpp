@@ -5,9 +5,9 @@
 #include "dialects/R1/R1.h"
 #include "frontends/Onnx/Node.h"
 #include "frontends/Onnx/Operators.h"
-#include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include <functional>
 #include <onnx/onnx_pb.h>
 
 using namespace mlir;
@@ -19,7 +19,6 @@ class GraphImporter::Scope {
 public:
   llvm::StringMap<Value> values;
   std::unique_ptr<Scope> outer;
-  const onnx::GraphProto *graph = nullptr;
   /// A function's body sees nothing of what is around its call, but the call's attributes.
   bool isFunction = false;
   const onnx::NodeProto *call = nullptr;
@@ -252,19 +251,6 @@ Type GraphImporter::declaredType(const onnx::TypeProto &type) const {
   return RankedTensorType::get(shape, element);
 }
 
-Type GraphImporter::declaredType(StringRef name) const {
-  for (const Scope *current = scope.get(); current && current->graph; current = current->outer.get()) {
-    for (const auto *infos : {&current->graph->output(), &current->graph->value_info()}) {
-      for (const onnx::ValueInfoProto &info : *infos) {
-        if (info.name() == name && info.has_type()) {
-          return declaredType(info.type());
-        }
-      }
-    }
-  }
-  return {};
-}
-
 void GraphImporter::initializers(const onnx::GraphProto &graph, ArrayRef<Span> spans) {
   for (int index = 0; index < graph.initializer_size(); ++index) {
     const onnx::TensorProto &tensor = graph.initializer(index);
@@ -360,7 +346,6 @@ SmallVector<Value> GraphImporter::subgraph(const onnx::GraphProto &graph, ArrayR
                                    " inputs, found " + Twine(graph.input_size()));
   }
   auto inner = std::make_unique<Scope>();
-  inner->graph = &graph;
   push(std::move(inner));
   for (auto [info, argument] : llvm::zip_equal(graph.input(), arguments)) {
     define(info.name(), argument);
@@ -376,7 +361,6 @@ SmallVector<Value> GraphImporter::subgraph(const onnx::GraphProto &graph, ArrayR
 }
 
 void GraphImporter::mainGraph(const onnx::GraphProto &graph, ArrayRef<Span> spans) {
-  scope->graph = &graph;
   initializers(graph, spans);
   nodes(graph.node());
 }

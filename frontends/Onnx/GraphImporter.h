@@ -72,9 +72,6 @@ public:
   /// The type that a graph's value is declared with; null, if its number of dimensions is not.
   mlir::Type declaredType(const onnx::TypeProto &type) const;
 
-  /// The declared type of a value of the graph; null, if there is none, or not its number of dimensions.
-  mlir::Type declaredType(llvm::StringRef name) const;
-
   /// Lists all nodes of the model that are not supported, in one Failure.
   static void expectSupported(const onnx::ModelProto &model, const Functions &functions);
 

@@ -48,11 +48,14 @@ void checkVersions(const onnx::ModelProto &model) {
   }
 }
 
-/// The names of a declared type's sizes.
-ArrayAttr dimNames(Builder &builder, const onnx::TypeProto &type) {
-  SmallVector<StringRef> names;
-  for (const onnx::TensorShapeProto::Dimension &dim : type.tensor_type().shape().dim()) {
-    names.push_back(dim.dim_param());
+/// What the model calls the sizes of a tensor that are not static.
+ArrayAttr dimNames(Builder &builder, RankedTensorType type, const onnx::TypeProto &declared) {
+  const onnx::TensorShapeProto &shape = declared.tensor_type().shape();
+  SmallVector<StringRef> names(type.getRank());
+  if (shape.dim_size() == type.getRank()) {
+    for (auto [axis, name] : llvm::enumerate(names)) {
+      name = type.isDynamicDim(axis) ? StringRef(shape.dim(static_cast<int>(axis)).dim_param()) : StringRef();
+    }
   }
   return builder.getStrArrayAttr(names);
 }
@@ -117,8 +120,8 @@ private:
     for (auto [index, input] : llvm::enumerate(inputs)) {
       graph.define(input->name(), body->getArgument(index));
       function.setArgAttr(index, "r1.name", builder.getStringAttr(input->name()));
-      if (isa<RankedTensorType>(types[index]) && input->type().tensor_type().has_shape()) {
-        function.setArgAttr(index, "r1.dims", dimNames(builder, input->type()));
+      if (auto type = dyn_cast<RankedTensorType>(types[index])) {
+        function.setArgAttr(index, "r1.dims", dimNames(builder, type, input->type()));
       }
     }
     graph.mainGraph(proto, layout.initializers);
@@ -137,6 +140,9 @@ private:
     function.setType(builder.getFunctionType(types, llvm::to_vector(ValueRange(results).getTypes())));
     for (auto [index, output] : llvm::enumerate(proto.output())) {
       function.setResultAttr(index, "r1.name", builder.getStringAttr(output.name()));
+      if (auto type = dyn_cast<RankedTensorType>(results[index].getType())) {
+        function.setResultAttr(index, "r1.dims", dimNames(builder, type, output.type()));
+      }
     }
   }
 

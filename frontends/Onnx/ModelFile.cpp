@@ -83,7 +83,7 @@ namespace field {
 constexpr uint64_t modelGraph = 7, modelFunctions = 25;
 constexpr uint64_t graphNode = 1, graphInitializer = 5;
 constexpr uint64_t functionNode = 7;
-constexpr uint64_t nodeName = 3, nodeAttribute = 5;
+constexpr uint64_t nodeInput = 1, nodeOutput = 2, nodeName = 3, nodeAttribute = 5;
 constexpr uint64_t attributeGraph = 6, attributeGraphs = 11;
 constexpr uint64_t tensorFloats = 4, tensorRaw = 9, tensorDoubles = 10;
 } // namespace field
@@ -132,7 +132,13 @@ private:
     if (++nodes > maxNodes) {
       fail("expected at most " + Twine(maxNodes) + " nodes, this is one more");
     }
+    uint64_t names = 0;
     for (Fields fields(node); fields.next();) {
+      if (fields.number == field::nodeInput || fields.number == field::nodeOutput) {
+        if (++names > maxNames) {
+          fail("expected at most " + Twine(maxNames) + " inputs and outputs, found more");
+        }
+      }
       if (fields.number != field::nodeAttribute) {
         continue;
       }

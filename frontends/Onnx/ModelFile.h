@@ -25,6 +25,8 @@ struct ModelLayout {
 /// Nodes of a model, those of subgraphs and of inlined functions included. R1 with a subgraph of some 60 nodes for each
 /// of its 58 x 256 experts has as many.
 constexpr uint64_t maxNodes = 900'000;
+/// Inputs and outputs of one node.
+constexpr uint64_t maxNames = 1 << 16;
 /// How deep graphs stand in each other.
 constexpr unsigned maxDepth = 16;
 

@@ -144,6 +144,10 @@ int64_t Node::axis(int64_t given, int64_t rank) const {
 }
 
 Ints Node::axes(ArrayRef<int64_t> given, int64_t rank) const {
+  if (rank > maxRank || static_cast<int64_t>(given.size()) > rank) {
+    reject(code::limit, "expected axes of at most " + Twine(std::min(rank, maxRank)) + " dimensions, found " +
+                            Twine(given.size()) + " of " + Twine(rank));
+  }
   Ints result = llvm::map_to_vector(given, [&](int64_t one) { return axis(one, rank); });
   llvm::sort(result);
   if (std::adjacent_find(result.begin(), result.end()) != result.end()) {

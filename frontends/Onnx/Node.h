@@ -76,7 +76,6 @@ public:
 
   // Operations.
   template <typename Op, typename... Args> Values makeAll(Args &&...args) const {
-    Ints placeholder;
     llvm::SmallVector<mlir::Type> types(Op::template hasTrait<mlir::OpTrait::OneResult>() ? 1 : 2, builder.getI1Type());
     return finish(Op::create(builder, location, mlir::TypeRange(types), std::forward<Args>(args)...));
   }

@@ -295,7 +295,8 @@ void identity(const Node &n) { n.output(n.any(0)); }
 
 void dropout(const Node &n) {
   Value input = n.input(0);
-  bool trains = n.version < 7 && n.integer("is_test", 0) == 0 && false;
+  // Until operator set 7 an attribute said that nothing is dropped.
+  bool trains = n.version < 7 && n.integer("is_test", 0) == 0 && n.number("ratio", 0.5) != 0;
   if (n.version >= 12 && n.has(2)) {
     std::optional<Ints> training = Node::constantOf(n.input(2));
     bool isOff = training && training->front() == 0;

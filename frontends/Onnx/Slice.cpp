@@ -147,8 +147,8 @@ void pad(const Node &n) {
     pads = n.cast(n.input(1), n.builder.getI64Type());
     filling = n.has(2) ? n.scalarOf(n.input(2)) : filling;
     if (n.version >= 18 && n.has(3)) {
-      axes = n.axes(*n.integers("axes", 3), rank);
-      Ints given = *Node::constantOf(n.input(3));
+      Ints given = *n.integers("axes", 3);
+      n.axes(given, rank); // Each once.
       axes = llvm::map_to_vector(given, [&](int64_t one) { return n.axis(one, rank); });
     }
   }

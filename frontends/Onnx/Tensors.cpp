@@ -76,7 +76,7 @@ ExternalPlace placeOf(const onnx::TensorProto &tensor, ExternalData &external, u
     throw Failure(code::external, "external data must have the " + Twine(bytes) +
                                       " bytes of the tensor, found length " + Twine(length));
   }
-  place.span = external.check(place.location, offset, bytes, /*toEnd=*/false);
+  place.span = external.check(place.location, offset, bytes);
   return place;
 }
 
@@ -198,6 +198,10 @@ Type elementType(MLIRContext *context, int32_t dataType) {
 }
 
 void checkSizes(ArrayRef<int64_t> shape) {
+  if (shape.size() > static_cast<size_t>(maxRank)) {
+    throw Failure(code::limit,
+                  "a tensor must have at most " + Twine(maxRank) + " dimensions, found " + Twine(shape.size()));
+  }
   int64_t product = 1;
   for (int64_t size : shape) {
     if (ShapedType::isDynamic(size) || size == 0) {

@@ -17,10 +17,13 @@ namespace elah::onnx_import {
 /// More elements than any tensor has that could be held. What is below it can be multiplied by an element's size.
 constexpr int64_t maxElements = int64_t(1) << 46;
 
+/// More dimensions than any tensor has; numpy's limit.
+constexpr int64_t maxRank = 64;
+
 /// r1's type for a number of TensorProto.DataType; throws a Failure for strings, complex numbers and what is unknown.
 mlir::Type elementType(mlir::MLIRContext *context, int32_t dataType);
 
-/// Throws a Failure unless the known sizes' product can be a tensor's.
+/// Throws a Failure unless the sizes, as far as they are known, can be a tensor's.
 void checkSizes(llvm::ArrayRef<int64_t> shape);
 
 /// Tensors as operations of r1: few numbers as constants, that shapes can be inferred from, many as weights on disk.

@@ -1,12 +1,14 @@
-// Models that were made to do harm, or were broken on the way. Each must end in an error that names its kind and the
-// node, within two seconds and 512 MiB: each is imported in a process of its own, whose time and memory are measured.
-#include "dialects/R1/R1.h"
+// What the importer makes of whole models, and of those that were made to do harm or were broken on the way. Each of
+// these must end in an error that names its kind and the node, within two seconds and 512 MiB: it is imported in a
+// process of its own, whose time and memory are measured.
 #include "frontends/Onnx/Import.h"
+#include "dialects/R1/R1.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "gtest/gtest.h"
 #include <fstream>
+#include <numeric>
 #include <onnx/onnx_pb.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -189,6 +191,16 @@ private:
     input("input_overflows", "onnx-limit", {large, large});
     input("input_wraps_to_small", "onnx-limit", {int64_t(1) << 32, int64_t(1) << 32, 2});
     input("input_negative", "onnx-type", {2, -7});
+    input("input_of_many_dimensions", "onnx-limit", std::vector<int64_t>(1000000, 1));
+    one(
+        "many_axes", "onnx-limit", "Unsqueeze", {"x"},
+        [](NodeProto &node, GraphProto &) {
+          std::vector<int64_t> axes(300000);
+          std::iota(axes.begin(), axes.end(), 0);
+          setIntegers(node, "axes", axes);
+        },
+        11);
+    one("million_inputs", "onnx-limit", "Sum", std::vector<std::string>(1000000, "x"), nothing);
     auto weight = [&](const std::string &name, const std::string &code, std::vector<int64_t> dims, std::string data) {
       add(name, code, "w", model([&](ModelProto &, GraphProto &graph) {
             addInitializer(graph, "w", TensorProto::FLOAT, dims).set_raw_data(data);
@@ -323,6 +335,22 @@ private:
           }
           callFunction(graph, "f63");
         }));
+    // Down from the first call, and up, so that each function is known before the one that calls it.
+    for (bool isDown : {true, false}) {
+      add(isDown ? "functions_chain_down" : "functions_chain_up", "onnx-limit", "f",
+          model([&](ModelProto &m, GraphProto &graph) {
+            constexpr int count = 20000;
+            addFunction(m, "f0", {});
+            for (int level = 1; level < count; ++level) {
+              addFunction(m, "f" + std::to_string(level), {"f" + std::to_string(level - 1)});
+            }
+            for (int level = isDown ? count - 1 : 0; level < count; ++level) {
+              addNode(graph, "call f", "f" + std::to_string(level), {"x"},
+                      {level + 1 == count ? "y" : "v" + std::to_string(level)})
+                  .set_domain("local");
+            }
+          }));
+    }
     add("function_too_many_inputs", "onnx-function", "bad", model([](ModelProto &m, GraphProto &graph) {
           addFunction(m, "f", {});
           addNode(graph, "bad", "f", {"x", "x"}, {"y"}).set_domain("local");
@@ -562,6 +590,67 @@ TEST(OnnxHostile, EndsInAnErrorSoon) {
     ::unlink(report.c_str());
   }
   std::printf("%zu models; slowest %.2f s, largest %ld MiB\n", corpus.models.size(), slowest, largest / 1024);
+  llvm::sys::fs::remove_directories(place);
+}
+
+/// Tensors of other files become weights where they lie, and so do those behind the links of the hub's cache.
+TEST(OnnxImport, ExternalData) {
+  char place[] = "/tmp/onnx-external-XXXXXX";
+  ASSERT_NE(::mkdtemp(place), nullptr);
+  std::string root = std::string(place) + "/models--owner--name", folder = root + "/snapshots/0123";
+  llvm::sys::fs::create_directories(folder + "/parts");
+  llvm::sys::fs::create_directories(root + "/blobs");
+  std::ofstream(root + "/blobs/abcd") << std::string(128, '\0');
+  std::ofstream(folder + "/parts/plain.data") << std::string(128, '\0');
+  ASSERT_EQ(::symlink("../../blobs/abcd", (folder + "/linked.data").c_str()), 0);
+  ModelProto linked = model([](ModelProto &, GraphProto &graph) {
+    for (auto [name, location] : {std::pair("a", "linked.data"), std::pair("b", "parts/plain.data")}) {
+      TensorProto &tensor = addInitializer(graph, name, TensorProto::FLOAT, {2, 3});
+      tensor.set_data_location(TensorProto::EXTERNAL);
+      for (auto [key, value] :
+           {std::pair("location", location), std::pair("offset", "104"), std::pair("length", "24")}) {
+        tensor.add_external_data()->set_key(key);
+        tensor.mutable_external_data()->rbegin()->set_value(value);
+      }
+    }
+    addNode(graph, "first", "Add", {"x", "a"}, {"c"});
+    addNode(graph, "second", "Add", {"c", "b"}, {"y"});
+  });
+  std::ofstream(folder + "/model.onnx") << linked.SerializeAsString();
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  auto module = importOnnx(&context, folder + "/model.onnx");
+  ASSERT_TRUE(module);
+  std::vector<std::string> found;
+  module->walk([&](r1::WeightOp weight) {
+    auto part = mlir::cast<r1::WeightAttr>(weight.getParts()[0]);
+    found.push_back(part.getName().str() + " " + part.getFile().str() + " " + std::to_string(part.getOffset()));
+  });
+  EXPECT_EQ(found, (std::vector<std::string>{"a linked.data 104", "b parts/plain.data 104"}));
+  llvm::sys::fs::remove_directories(place);
+}
+
+/// The main graph's own initializers are weights in the model's file.
+TEST(OnnxImport, InitializersAreWeights) {
+  char place[] = "/tmp/onnx-inline-XXXXXX";
+  ASSERT_NE(::mkdtemp(place), nullptr);
+  std::string data = "abcdefghijklmnopqrstuvwx", path = std::string(place) + "/model.onnx";
+  std::string bytes = model([&](ModelProto &, GraphProto &graph) {
+                        addInitializer(graph, "w", TensorProto::FLOAT, {2, 3}).set_raw_data(data);
+                        addNode(graph, "node", "Add", {"x", "w"}, {"y"});
+                      }).SerializeAsString();
+  std::ofstream(path) << bytes;
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  auto module = importOnnx(&context, path);
+  ASSERT_TRUE(module);
+  int weights = 0;
+  module->walk([&](r1::WeightOp weight) {
+    auto part = mlir::cast<r1::WeightAttr>(weight.getParts()[0]);
+    EXPECT_EQ(part.getFile().str(), "model.onnx");
+    EXPECT_EQ(part.getSize(), data.size());
+    EXPECT_EQ(part.getOffset(), bytes.find(data));
+    ++weights;
+  });
+  EXPECT_EQ(weights, 1);
   llvm::sys::fs::remove_directories(place);
 }
 
