@@ -38,8 +38,16 @@ static OpcodeTable makeTable() {
 #else
   generic::addVectorCode(table);
 #endif
+  addAsyncCopies(table);
+  addAtomics(table);
+  addBarriers(table);
   addControl(table);
   addLoadsAndStores(table);
+  addMbarriers(table);
+  addTensorCopies(table);
+  addWarpMatrix(table);
+  addWarpWide(table);
+  addWarpgroupMatrix(table);
   return table;
 }
 

@@ -8,7 +8,7 @@ namespace emulator {
 namespace {
 
 template <typename Word, typename Value, typename Combine>
-void update(std::byte *memory, const std::byte *operand, Combine combine) {
+uint64_t update(std::byte *memory, const std::byte *operand, Combine combine) {
   static_assert(sizeof(Word) == sizeof(Value));
   Word *word = reinterpret_cast<Word *>(memory);
   Value right;
@@ -17,12 +17,13 @@ void update(std::byte *memory, const std::byte *operand, Combine combine) {
   Word fresh;
   do {
     fresh = std::bit_cast<Word>(static_cast<Value>(combine(std::bit_cast<Value>(old), right)));
-  } while (!__atomic_compare_exchange_n(word, &old, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  } while (!__atomic_compare_exchange_n(word, &old, fresh, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+  return old;
 }
 
 template <typename Word, typename Value>
-void reduceInteger(Reduction reduction, std::byte *memory, const std::byte *operand) {
-  update<Word, Value>(memory, operand, [&](Value a, Value b) -> Value {
+uint64_t reduceInteger(Reduction reduction, std::byte *memory, const std::byte *operand) {
+  return update<Word, Value>(memory, operand, [&](Value a, Value b) -> Value {
     switch (reduction) {
     case Reduction::Add:
       return static_cast<Value>(static_cast<Word>(a) + static_cast<Word>(b));
@@ -69,7 +70,7 @@ uint16_t narrowBf16(float value) {
 
 } // namespace
 
-void reduceElement(Reduction reduction, ptx::Type type, std::byte *memory, const std::byte *operand) {
+uint64_t reduceElement(Reduction reduction, ptx::Type type, std::byte *memory, const std::byte *operand) {
   switch (type) {
   case ptx::Type::S32:
     return reduceInteger<uint32_t, int32_t>(reduction, memory, operand);
