@@ -22,6 +22,12 @@ namespace emulator {
 class Grid;
 class Cluster;
 
+/// Where the warps of a warpgroup come together: wgmma is theirs together (PTX ISA, wgmma.fence: `.aligned`).
+struct WarpgroupMeeting {
+  uint32_t arrived = 0; ///< warps
+  uint32_t generation = 0;
+};
+
 struct NamedBarrier {
   static constexpr uint32_t everybody = ~uint32_t(0);
 
@@ -42,8 +48,9 @@ public:
   uint32_t index[3];   ///< %ctaid
   std::vector<std::unique_ptr<Warp>> warps;
   std::array<NamedBarrier, 16> barriers;
-  Mbarriers mbarriers;        ///< of this CTA's shared memory
-  unsigned registersFree = 0; ///< setmaxnreg's pool
+  std::vector<WarpgroupMeeting> warpgroupMeetings; ///< by warpgroup; empty before the first one
+  Mbarriers mbarriers;                             ///< of this CTA's shared memory
+  unsigned registersFree = 0;                      ///< setmaxnreg's pool
   bool dependentsLaunched = false;
 
   Grid &grid() const;

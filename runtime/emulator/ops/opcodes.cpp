@@ -11,12 +11,14 @@ namespace emulator {
   void addConversions(OpcodeTable &table);                                                                             \
   void addFloat(OpcodeTable &table);                                                                                   \
   void addMoves(OpcodeTable &table);                                                                                   \
+  void addTranscendentals(OpcodeTable &table);                                                                         \
   static void addVectorCode(OpcodeTable &table) {                                                                      \
     addArithmetic(table);                                                                                              \
     addBits(table);                                                                                                    \
     addConversions(table);                                                                                             \
     addFloat(table);                                                                                                   \
     addMoves(table);                                                                                                   \
+    addTranscendentals(table);                                                                                         \
   }                                                                                                                    \
   }
 

@@ -243,11 +243,50 @@ Flow multiplyAsync(Warp &warp, const Op &op, Lanes lanes) {
   return Flow::Next;
 }
 
+/// Begins the next meeting if all of the warpgroup's warps that live have come.
+void settle(Cta &cta, unsigned warpgroup) {
+  uint32_t living = 0;
+  for (const std::unique_ptr<Warp> &warp : cta.warps) {
+    living += warp->warpgroup() == warpgroup && warp->alive;
+  }
+  WarpgroupMeeting &meeting = cta.warpgroupMeetings[warpgroup];
+  if (meeting.arrived >= living) {
+    meeting.arrived = 0;
+    ++meeting.generation;
+  }
+}
+
+bool warpgroupMet(Warp &warp, const Wait &wait) {
+  WarpgroupMeeting &meeting = warp.cta.warpgroupMeetings[warp.warpgroup()];
+  if (meeting.generation == wait.a) {
+    settle(warp.cta, warp.warpgroup());
+  }
+  return meeting.generation != wait.a;
+}
+
+std::string describeMeeting(Warp &warp, const Wait &) {
+  const WarpgroupMeeting &meeting = warp.cta.warpgroupMeetings[warp.warpgroup()];
+  return "wgmma.fence of warpgroup " + std::to_string(warp.warpgroup()) + ": " + std::to_string(meeting.arrived) +
+         " of 4 warps came";
+}
+
+/// The four warps multiply together, so what each wrote to shared memory before its fence is there for all: kernels
+/// count on that (FlashMLA clears rows of a tile that its warps share, with no barrier before the product).
 Flow fence(Warp &warp, const Op &op, Lanes) {
   if (Observer *observer = warp.grid().observer) {
     observer->wgmmaFence(warp, op);
   }
-  return Flow::Next;
+  Cta &cta = warp.cta;
+  cta.warpgroupMeetings.resize((cta.warps.size() + 3) / 4);
+  WarpgroupMeeting &meeting = cta.warpgroupMeetings[warp.warpgroup()];
+  Wait wait;
+  wait.ready = warpgroupMet;
+  wait.describe = describeMeeting;
+  wait.cta = &cta;
+  wait.a = meeting.generation;
+  ++meeting.arrived;
+  settle(cta, warp.warpgroup());
+  return meeting.generation != wait.a ? Flow::Next : warp.wait(wait);
 }
 
 Flow commit(Warp &warp, const Op &op, Lanes lanes) {
