@@ -53,6 +53,12 @@ static LaunchConfig configOf(const KernelOperation &kernel) {
   config.parameters = kernel.parameters;
   config.device = kernel.module->context.device.ordinal;
   config.properties = kernel.module->context.device.properties;
+  const Device &device = kernel.module->context.device;
+  for (size_t peer = 0; peer < device.peerAccess.size(); ++peer) {
+    if (device.peerAccess[peer]) {
+      config.peers.push_back(static_cast<int>(peer));
+    }
+  }
   return config;
 }
 

@@ -73,7 +73,7 @@ Target Cluster::resolveGlobal(uint64_t address, uint64_t bytes) {
   Target target;
   target.offset = address;
   const Allocation *allocation = GlobalMemory::instance().find(address);
-  if (allocation && bytes <= allocation->size - (address - allocation->address)) {
+  if (allocation && bytes <= allocation->size - (address - allocation->address) && grid.reaches(*allocation)) {
     target.allocation = allocation;
     target.writable = allocation->writable;
     target.bytes = reinterpret_cast<std::byte *>(address);

@@ -12,6 +12,7 @@
 #include "machine/memory.h"
 #include "machine/options.h"
 #include "machine/program.h"
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,7 +37,9 @@ struct LaunchConfig {
   bool cooperative = false;
   int device = 0;                               ///< whose memory; an ordinal
   const DeviceProperties *properties = nullptr; ///< null: an H800
-  Observer *observer = nullptr;                 ///< not owned; told of everything
+  /// Other devices whose memory the kernel may reach (peer access). Memory of no device is everyone's.
+  std::vector<int> peers;
+  Observer *observer = nullptr; ///< not owned; told of everything
   /// Programmatic dependent launch: may begin when all CTAs of these have launched their dependents or ended;
   /// griddepcontrol.wait waits until they have ended.
   std::vector<std::shared_ptr<Grid>> primaries;
@@ -56,6 +59,11 @@ public:
   uint64_t parametersAddress = 0; ///< a read-only allocation that holds the parameters
 
   const uint64_t serial; ///< %gridid
+  /// Whether the kernel's device reaches the memory.
+  bool reaches(const Allocation &allocation) const {
+    return allocation.device < 0 || allocation.device == config.device ||
+           std::find(config.peers.begin(), config.peers.end(), allocation.device) != config.peers.end();
+  }
   /// The kernel's constants, spread over lanes.
   const std::byte *constants() const;
   std::string_view textOf(const ptx::Instruction &instruction) const;

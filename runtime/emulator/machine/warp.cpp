@@ -650,7 +650,9 @@ std::string Warp::describeWaits() {
       std::snprintf(head, sizeof head, "waits for lanes 0x%08x of its warp", group.needed & alive & ~group.lanes);
       text += head;
     } else {
-      text += "can run";
+      // One that polls may run at any time: what it looks for says more.
+      const bool polls = group.wait.describe && group.wait.op == &op;
+      text += polls ? "polls for " + group.wait.describe(*this, group.wait) : std::string("can run");
     }
     text += ", at line " + std::to_string(op.source->place.line) + ": " + std::string(grid().textOf(*op.source)) + "\n";
   }

@@ -200,7 +200,7 @@ bool resolve(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes, Lane
   } else if (form.space != ptx::Space::Local) {
     const Allocation *allocation = GlobalMemory::instance().find(low);
     if (allocation && high - allocation->address + form.bytes <= allocation->size &&
-        (allocation->writable || !writes)) {
+        (allocation->writable || !writes) && warp.grid().reaches(*allocation)) {
       offsetsFrom(nullptr, 0);
       done = true;
       if (warp.observer) {
