@@ -460,7 +460,8 @@ void Warp::Impl::observe(const Op &op, Lanes lanes) {
   if (warp.observer->wantsInstructions()) {
     warp.observer->instruction(warp, op, lanes);
   }
-  if (op.readsUndefined) {
+  // wgmma's accumulators may hold nothing yet where its scale-d, the op's predicate, is false.
+  if (op.readsUndefined && (op.source->opcode != "wgmma" || (warp.read(op.predicates[0]) & lanes))) {
     undefinedReads(op, lanes);
   }
   if (!frame.code->undefinedSlots.empty()) {

@@ -206,6 +206,7 @@ Flow multiplyAsync(Warp &warp, const Op &op, Lanes lanes) {
   AsyncEngine &engine = warp.cta.cluster.async;
   Observer *observer = warp.grid().observer;
   if (observer) {
+    observer->warpSync(warp, op, lanes);
     state.flights.push_back({&op, state.committed});
     showFlights(warp);
   }
@@ -272,8 +273,9 @@ std::string describeMeeting(Warp &warp, const Wait &) {
 
 /// The four warps multiply together, so what each wrote to shared memory before its fence is there for all: kernels
 /// count on that (FlashMLA clears rows of a tile that its warps share, with no barrier before the product).
-Flow fence(Warp &warp, const Op &op, Lanes) {
+Flow fence(Warp &warp, const Op &op, Lanes lanes) {
   if (Observer *observer = warp.grid().observer) {
+    observer->warpSync(warp, op, lanes);
     observer->wgmmaFence(warp, op);
   }
   Cta &cta = warp.cta;
@@ -292,6 +294,7 @@ Flow fence(Warp &warp, const Op &op, Lanes) {
 Flow commit(Warp &warp, const Op &op, Lanes lanes) {
   ++stateOf(warp).committed;
   if (Observer *observer = warp.grid().observer) {
+    observer->warpSync(warp, op, lanes);
     observer->groupCommitted(warp, op, Observer::AsyncKind::Wgmma, lanes);
   }
   return Flow::Next;
@@ -311,6 +314,7 @@ Flow waitGroup(Warp &warp, const Op &op, Lanes lanes) {
     std::erase_if(state.flights,
                   [&](const Warp::WgmmaState::Flight &flight) { return flight.group + pending < state.committed; });
     showFlights(warp);
+    observer->warpSync(warp, op, lanes);
     observer->groupWaited(warp, op, Observer::AsyncKind::Wgmma, static_cast<unsigned>(pending), false, lanes);
   }
   return Flow::Next;

@@ -2,6 +2,7 @@
 // Shapes are baked into the kernels (N 4096, K 7168; 8 groups); M is free. Tolerance: its tests' 1e-3.
 #include "tests/runtime/emulator/hardware_proven/ready_ptx.h"
 
+#include "checker/checker.h"
 #include "ops/tile_product.h"
 #include <cmath>
 #include <functional>
@@ -52,7 +53,8 @@ uint32_t sharedBytes(const Gemm &gemm) {
 /// Runs with `rows` rows of A a group slot (`slots` of them: 1, or one a group), and compares some columns of the rows
 /// that `group` gives a group for.
 void check(const Gemm &gemm, uint32_t rows, uint32_t slots, const std::vector<int32_t> &layout,
-           const std::function<int(uint64_t row)> &group, const RunOptions &options, double *seconds = nullptr) {
+           const std::function<int(uint64_t row)> &group, const RunOptions &options, double *seconds = nullptr,
+           Observer *observer = nullptr) {
   std::shared_ptr<LoadedModule> module = readyModule(gemm.file);
   if (!module) {
     GTEST_SKIP() << "ELAH_HARDWARE_PROVEN_PTX names no folder with " << gemm.file;
@@ -75,6 +77,7 @@ void check(const Gemm &gemm, uint32_t rows, uint32_t slots, const std::vector<in
   parameters.add(scalesB.address()).add(layout.empty() ? uint64_t(0) : groupLayout.address()).add(rows).add(n).add(k);
   parameters.add(mapA).add(mapB).add(mapD).add(mapScales);
   ReadyLaunch launch;
+  launch.observer = observer;
   launch.grid[0] = multiprocessors;
   launch.block = gemm.threads;
   launch.cluster = gemm.cluster;
@@ -114,7 +117,7 @@ void check(const Gemm &gemm, uint32_t rows, uint32_t slots, const std::vector<in
 }
 
 RunOptions in(Order order) {
-  RunOptions options;
+  RunOptions options = RunOptions::fromEnvironment();
   options.order = order;
   options.seed = 7;
   return options;
@@ -135,6 +138,15 @@ TEST(DeepGemm, Dense) {
 TEST(DeepGemm, DenseInOtherOrders) {
   for (Order order : {Order::Lazy, Order::Random}) {
     check(dense, 128, 1, {}, [](uint64_t) { return 0; }, in(order));
+  }
+}
+
+TEST(DeepGemm, ReportsNothingButTheStoreAtItsEnd) {
+  // It ends without waiting until its last bulk stores have read shared memory, which hardware lets pass.
+  Checker checker;
+  check(dense, 64, 1, {}, [](uint64_t) { return 0; }, in(Order::Random), nullptr, &checker);
+  for (const Report &report : checker.reports().all()) {
+    EXPECT_EQ(report.kind, ReportKind::SourceInUse) << report.toText();
   }
 }
 

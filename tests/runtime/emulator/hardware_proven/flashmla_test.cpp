@@ -127,7 +127,7 @@ void check(const Problem &problem) {
       out(size_t(batch) * rows * headV * 2), lse(size_t(batch) * rows * 4), schedule(size_t(parts) * 32),
       splits((batch + 1) * 4), lseParts(size_t(batch + parts) * rows * 4),
       outParts(size_t(batch + parts) * rows * headV * 4);
-  RunOptions options;
+  RunOptions options = RunOptions::fromEnvironment();
   options.order = problem.order;
   options.seed = 11;
 

@@ -53,12 +53,13 @@ inline const Kernel *kernelNamed(const LoadedModule &module, std::string_view pa
   return nullptr;
 }
 
-/// ELAH_EMULATOR_ORDER and its kin choose how a test runs them, so that one binary serves for all orders.
+/// A launch that waits, and says how long it took.
 struct ReadyLaunch {
   uint32_t grid[3] = {1, 1, 1};
   uint32_t block = 128, cluster = 1;
   uint32_t dynamicSharedBytes = 0;
-  double seconds = 0; ///< of the last run
+  double seconds = 0;           ///< of the last run
+  Observer *observer = nullptr; ///< who looks on
 
   std::optional<Fault> operator()(std::shared_ptr<LoadedModule> module, const Kernel *kernel,
                                   const Parameters &parameters, const RunOptions &options) {
@@ -66,6 +67,7 @@ struct ReadyLaunch {
     config.module = std::move(module);
     config.kernel = kernel;
     std::copy_n(grid, 3, config.grid);
+    config.observer = observer;
     config.block[0] = block;
     config.cluster[0] = cluster;
     config.dynamicSharedBytes = dynamicSharedBytes;
