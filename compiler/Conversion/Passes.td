@@ -8,7 +8,7 @@ def ConvertGraphToExec : Pass<"convert-graph-to-exec", "::mlir::ModuleOp"> {
   let description = [{
     Reads `@main` of a module of r1 primitives and writes an `exec.graph @graph` that runs it, with an `exec.weight` for the
     bytes of each `r1.weight`; equal ones share one. Weights in blocks, and several stacked parts, are an error: they come
-    from Hugging Face checkpoints, whose models are no plain graphs.
+    from Hugging Face checkpoints, whose models are no plain graphs. So are sequences that come from outside or leave.
 
     ```mlir
     func.func @main(%x: tensor<?x64xf32> {r1.name = "x"}) -> (tensor<?x128xf32> {r1.name = "y"}) {

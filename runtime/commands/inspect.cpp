@@ -43,6 +43,18 @@ void printReceipt(const nlohmann::ordered_json &receipt) {
   }
 }
 
+/// A graph's inputs or outputs: "x: f32[batch, 64]".
+void printPorts(const char *title, const nlohmann::ordered_json &ports) {
+  for (const auto &port : ports) {
+    std::string shape;
+    for (const auto &size : port["shape"]) {
+      shape += (shape.empty() ? "" : ", ") + (size.is_string() ? size.get<std::string>() : size.dump());
+    }
+    std::printf("  %-18s%s: %s[%s]\n", &port == &ports.front() ? title : "", port["name"].get<std::string>().c_str(),
+                port["type"].get<std::string>().c_str(), shape.c_str());
+  }
+}
+
 } // namespace
 
 int elahInspectCommand(int argc, char **argv) {
@@ -74,15 +86,22 @@ int elahInspectCommand(int argc, char **argv) {
   }
   nlohmann::ordered_json description = nlohmann::ordered_json::parse(text);
   auto number = [&](const char *key) { return description[key].get<uint64_t>(); };
-  std::printf("%s for %s (%s)\n", description["architecture"].get<std::string>().c_str(),
+  bool isGraph = description.contains("inputs");
+  std::printf("%s for %s (%s)\n", isGraph ? "plain graph" : description["architecture"].get<std::string>().c_str(),
               description["target"].get<std::string>().c_str(), description["cpu"].get<std::string>().c_str());
   std::printf("  identity          %s\n", description["identity"].get<std::string>().c_str());
-  std::printf("  parameters        %" PRIu64 "\n", number("parameters"));
-  std::printf("  read per token    %s\n", bytes(number("active_weight_bytes")).c_str());
-  std::printf("  cache per token   %s\n", bytes(description["cache"]["bytes_per_token"].get<uint64_t>()).c_str());
-  std::printf("  limits            context %u, %u sequences and %u tokens a step\n",
-              description["limits"]["context"].get<unsigned>(), description["limits"]["sequences"].get<unsigned>(),
-              description["limits"]["tokens"].get<unsigned>());
+  if (isGraph) {
+    for (const char *key : {"inputs", "outputs"}) {
+      printPorts(key, description[key]);
+    }
+  } else {
+    std::printf("  parameters        %" PRIu64 "\n", number("parameters"));
+    std::printf("  read per token    %s\n", bytes(number("active_weight_bytes")).c_str());
+    std::printf("  cache per token   %s\n", bytes(description["cache"]["bytes_per_token"].get<uint64_t>()).c_str());
+    std::printf("  limits            context %u, %u sequences and %u tokens a step\n",
+                description["limits"]["context"].get<unsigned>(), description["limits"]["sequences"].get<unsigned>(),
+                description["limits"]["tokens"].get<unsigned>());
+  }
   const auto &weights = description["weights"];
   std::printf("  weights           %s, %s\n", bytes(weights["bytes"].get<uint64_t>()).c_str(),
               weights["mode"] == "embed" ? "in the artifact"
@@ -95,6 +114,11 @@ int elahInspectCommand(int argc, char **argv) {
   uint64_t launches = 0;
   for (const auto &kernel : description["kernels"]) {
     launches += kernel["launches"].get<uint64_t>();
+  }
+  if (isGraph) {
+    std::printf("receipt\n");
+    printReceipt(description["receipt"]);
+    return finishOutput(0);
   }
   std::printf("program             %" PRIu64 " launches of %zu kernels\n", launches, description["kernels"].size());
   if (kernels) {

@@ -23,6 +23,14 @@ struct ConvertGraphToExec : impl::ConvertGraphToExecBase<ConvertGraphToExec> {
       module.emitError() << "expected a plain graph's function @main";
       return signalPassFailure();
     }
+    for (TypeRange types : {TypeRange(function.getArgumentTypes()), TypeRange(function.getResultTypes())}) {
+      for (Type type : types) {
+        if (!isa<RankedTensorType>(type)) {
+          function.emitError() << "a compiled graph takes and gives tensors alone, found " << type;
+          return signalPassFailure();
+        }
+      }
+    }
     OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
     SymbolTable symbols(module);
     llvm::DenseMap<exec::RecipeAttr, Attribute> known;

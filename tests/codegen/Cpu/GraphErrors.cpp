@@ -9,7 +9,7 @@ void expectError(const std::string &op, std::vector<std::string> types, llvm::Ar
                  std::vector<std::string> results, const std::string &message) {
   std::string error;
   EXPECT_TRUE(run(op, std::move(types), inputs, std::move(results), {}, &error).empty());
-  EXPECT_EQ(error, message);
+  EXPECT_EQ(error, message + "\n");
 }
 
 TEST(CompiledGraph, WhatOnlyShowsAtRunTimeIsAnError) {

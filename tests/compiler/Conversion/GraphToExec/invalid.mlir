@@ -13,3 +13,11 @@ func.func @main() -> (tensor<2x3xf32> {r1.name = "y"}) {
   %w = r1.weight [#a, #b] : tensor<2x3xf32>
   return %w : tensor<2x3xf32>
 }
+
+// -----
+
+// expected-error@+1 {{a compiled graph takes and gives tensors alone, found '!r1.sequence<tensor<?xf32>>'}}
+func.func @main(%x: !r1.sequence<tensor<?xf32>> {r1.name = "x"}) -> (tensor<i64> {r1.name = "y"}) {
+  %n = r1.sequence_length %x : (!r1.sequence<tensor<?xf32>>) -> tensor<i64>
+  return %n : tensor<i64>
+}
