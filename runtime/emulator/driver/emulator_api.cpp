@@ -3,6 +3,7 @@
 #include "driver/driver.h"
 #include "driver/memory_map.h"
 #include "driver/report_store.h"
+#include "driver/reports.h"
 #include "include/elah_emulator.h"
 #include <cstdlib>
 #include <cstring>
@@ -42,7 +43,10 @@ const char *elah_emulator_launch_json(size_t index) {
 
 size_t elah_emulator_allocation_count(void) { return MemoryMap::instance().blocks().size(); }
 
-void elah_emulator_clear(void) { ReportStore::instance().clear(); }
+void elah_emulator_clear(void) {
+  clearFindings();
+  ReportStore::instance().clear();
+}
 
 /// The place of a word among `words`.
 static std::optional<size_t> placeOf(const char *word, std::initializer_list<const char *> words) {

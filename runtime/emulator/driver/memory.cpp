@@ -83,7 +83,6 @@ CUresult cuMemHostAlloc(void **pointer, size_t bytes, unsigned int flags) {
     }
     *pointer =
         reinterpret_cast<void *>(allocate(context, Block::Kind::Host, bytes, flags | memHostDeviceMap, "host memory"));
-    hostOwns(reinterpret_cast<uint64_t>(*pointer), bytes);
   });
 }
 
@@ -146,7 +145,6 @@ CUresult cuMemHostRegister_v2(void *pointer, size_t bytes, unsigned int flags) {
     block.context = &context;
     block.flags = flags;
     MemoryMap::instance().adopt(block, "registered memory");
-    hostOwns(block.address, bytes);
   });
 }
 
@@ -177,7 +175,6 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flag
       fail(CUDA_ERROR_INVALID_VALUE, "flags 0x%x, expected CU_MEM_ATTACH_GLOBAL or _HOST", flags);
     }
     *address = allocate(context, Block::Kind::Managed, bytes, flags, "managed memory");
-    hostOwns(*address, bytes);
   });
 }
 

@@ -1,4 +1,5 @@
 #include "driver/memory_map.h"
+#include "checker/shadow.h"
 #include "driver/context.h"
 #include "driver/pool.h"
 #include <iterator>
@@ -27,6 +28,9 @@ uint64_t MemoryMap::allocate(Block block, const std::string &name) {
   }
   if (onDevice) {
     used[block.device] += block.size;
+    if (Driver::instance().options.check) {
+      trackInitialisation(*allocation); // Other memory the host may write without telling.
+    }
   }
   block.address = allocation->address;
   block.id = ++lastId;

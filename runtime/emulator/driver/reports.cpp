@@ -1,9 +1,26 @@
 #include "driver/reports.h"
+#include "checker/checker.h"
 #include "driver/report_store.h"
 
 namespace emulator::driver {
 
-std::shared_ptr<Observer> makeObserver(const LaunchConfig &config, const RunOptions &options) { return nullptr; }
+/// One for all launches: what a kernel finds may concern what another one did.
+static const std::shared_ptr<Checker> &checker() {
+  static const std::shared_ptr<Checker> *made = [] {
+    auto *fresh = new std::shared_ptr<Checker>(std::make_shared<Checker>()); // The machine's threads outlive main.
+    (*fresh)->reports().onReport = [](const Report &report) {
+      ReportStore::instance().add({std::string(nameOf(report.kind)), report.toText(), report.toJson()});
+    };
+    return fresh;
+  }();
+  return *made;
+}
+
+std::shared_ptr<Observer> makeObserver(const LaunchConfig &, const RunOptions &options) {
+  return options.check ? checker() : nullptr;
+}
+
+void clearFindings() { checker()->reports().clear(); }
 
 static const char *kindOf(Fault::Kind kind) {
   switch (kind) {
@@ -30,6 +47,9 @@ static const char *kindOf(Fault::Kind kind) {
 }
 
 void reportFault(const Grid &grid, const Fault &fault, CUresult code) {
+  if (grid.observer) {
+    return; // The checker was told of it, and says more.
+  }
   const std::string &kernel = grid.config.kernel->name;
   ReportEntry entry;
   entry.kind = kindOf(fault.kind);

@@ -11,6 +11,8 @@ namespace emulator::driver {
 
 /// Who watches a launch, by the run's options; null for nobody.
 std::shared_ptr<Observer> makeObserver(const LaunchConfig &config, const RunOptions &options);
+/// Makes the checker say again what it has said before.
+void clearFindings();
 void reportFault(const Grid &grid, const Fault &fault, CUresult code);
 void gridEnded(const Grid &grid, const std::shared_ptr<Observer> &observer);
 
