@@ -58,6 +58,8 @@ public:
   void groupCommitted(Warp &, const Op &, AsyncKind, Lanes) override;
   void groupWaited(Warp &, const Op &, AsyncKind, unsigned pending, bool readOnly, Lanes) override;
   void wgmmaFence(Warp &, const Op &) override;
+  void warpgroupArrives(Warp &, const Op &, Lanes) override;
+  void warpgroupPasses(Warp &, const Op &, Lanes) override;
   void registerInFlight(Warp &, const Op &, const Op &wgmma) override;
   void undefinedRegister(Warp &, const Op &, Lanes, std::string_view name) override;
 

@@ -145,6 +145,7 @@ struct CtaState {
   uint32_t index[3] = {0, 0, 0};
   std::unique_ptr<SharedShadow> shadow;
   std::array<Meeting, 16> barriers;
+  std::array<Meeting, 8> warpgroups;
   std::unordered_map<uint32_t, uint32_t> mbarriers; ///< offset to index
   bool ended = false;
 };

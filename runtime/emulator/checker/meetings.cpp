@@ -48,6 +48,18 @@ void Checker::barrierPasses(Warp &warp, const Op &op, unsigned barrier, Lanes la
   pass(state.of(warp), state.ctas[warp.cta.rank].barriers[barrier & 15], lanes, true);
 }
 
+void Checker::warpgroupArrives(Warp &warp, const Op &, Lanes lanes) {
+  ClusterState &state = impl->of(warp.cta.cluster);
+  WarpState &mine = state.of(warp);
+  impl->settle(state, mine);
+  arrive(state, mine, state.ctas[warp.cta.rank].warpgroups[warp.warpgroup() & 7], lanes, true);
+}
+
+void Checker::warpgroupPasses(Warp &warp, const Op &, Lanes lanes) {
+  ClusterState &state = impl->of(warp.cta.cluster);
+  pass(state.of(warp), state.ctas[warp.cta.rank].warpgroups[warp.warpgroup() & 7], lanes, true);
+}
+
 void Checker::clusterArrives(Warp &warp, const Op &op, bool release, Lanes lanes) {
   ClusterState &state = impl->of(warp.cta.cluster);
   WarpState &mine = state.of(warp);

@@ -114,6 +114,9 @@ public:
   /// A wait_group that returned: all but the last `pending` groups are done (`readOnly`: have read their sources).
   virtual void groupWaited(Warp &, const Op &, AsyncKind, unsigned pending, bool readOnly, Lanes) {}
   virtual void wgmmaFence(Warp &, const Op &) {}
+  /// The warps of a warpgroup meet at wgmma.fence, as at a barrier.
+  virtual void warpgroupArrives(Warp &, const Op &, Lanes) {}
+  virtual void warpgroupPasses(Warp &, const Op &, Lanes) {}
   /// An instruction touches registers of a wgmma that is in flight.
   virtual void registerInFlight(Warp &, const Op &, const Op &wgmma) {}
   virtual void undefinedRegister(Warp &, const Op &, Lanes, std::string_view name) {}

@@ -262,7 +262,13 @@ bool warpgroupMet(Warp &warp, const Wait &wait) {
   if (meeting.generation == wait.a) {
     settle(warp.cta, warp.warpgroup());
   }
-  return meeting.generation != wait.a;
+  if (meeting.generation == wait.a) {
+    return false;
+  }
+  if (warp.observer) {
+    warp.observer->warpgroupPasses(warp, *wait.op, wait.lanes);
+  }
+  return true;
 }
 
 std::string describeMeeting(Warp &warp, const Wait &) {
@@ -277,6 +283,7 @@ Flow fence(Warp &warp, const Op &op, Lanes lanes) {
   if (Observer *observer = warp.grid().observer) {
     observer->warpSync(warp, op, lanes);
     observer->wgmmaFence(warp, op);
+    observer->warpgroupArrives(warp, op, lanes);
   }
   Cta &cta = warp.cta;
   cta.warpgroupMeetings.resize((cta.warps.size() + 3) / 4);
@@ -288,7 +295,13 @@ Flow fence(Warp &warp, const Op &op, Lanes lanes) {
   wait.a = meeting.generation;
   ++meeting.arrived;
   settle(cta, warp.warpgroup());
-  return meeting.generation != wait.a ? Flow::Next : warp.wait(wait);
+  if (meeting.generation == wait.a) {
+    return warp.wait(wait);
+  }
+  if (warp.observer) {
+    warp.observer->warpgroupPasses(warp, op, lanes);
+  }
+  return Flow::Next;
 }
 
 Flow commit(Warp &warp, const Op &op, Lanes lanes) {

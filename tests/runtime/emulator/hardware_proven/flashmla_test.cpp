@@ -291,8 +291,8 @@ TEST(FlashMla, OtherOrders) {
 }
 
 TEST(FlashMla, NothingToReport) {
-  // Whole pages: of a part of one its warps clear the rest, and trust wgmma.fence alone to order that for each other,
-  // which the ISA does not promise and the checker reports.
+  // Whole pages: of a part of one its warps clear the rest as soon as their own products are done, and trust that those
+  // of the other three warps are, too, which the ISA does not promise and the checker reports.
   for (Order order : allOrders) {
     Checker checker;
     Problem problem;
