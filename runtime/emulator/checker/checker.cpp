@@ -19,7 +19,11 @@ thread_local Last last;
 
 } // namespace
 
-Checker::Checker() : impl(std::make_unique<Impl>(*this)) {}
+Checker::Checker() : impl(std::make_unique<Impl>(*this)) {
+  // A checker that comes to lie where another one was must not be taken for it.
+  static std::atomic<uint64_t> checkers = 0;
+  impl->epoch = ++checkers << 32;
+}
 Checker::~Checker() = default;
 
 ClusterState &Checker::Impl::of(const Cluster &cluster) {

@@ -247,17 +247,19 @@ void clampInteger(Wide *values, const ConvertForm &form) {
   }
 }
 
-/// Out of range becomes the nearest end, NaN zero.
+/// Out of range becomes the nearest end; NaN zero, but of f64 or to 64 bits 1 << (width - 1) (PTX ISA, cvt).
 void realToInteger(Wide *values, const ConvertForm &form) {
   const unsigned width = bitsOf(form.to);
+  const uint64_t nan = form.from != Type::F64 && width < 64 ? 0 : uint64_t(1) << (width - 1);
   if (isSigned(form.to)) {
     const double end = static_cast<double>(uint64_t(1) << (width - 1));
     const int64_t high = static_cast<int64_t>((uint64_t(1) << (width - 1)) - 1);
+    const int64_t none = nan ? -high - 1 : 0;
     eachLane(allLanes, [=, rounding = form.integerRounding](unsigned lane) {
       const double value = toIntegral(values[lane].real, rounding);
       const double inside = value > -end ? (value < end ? value : 0.0) : -end;
       const int64_t integer = static_cast<int64_t>(inside == inside ? inside : 0.0);
-      values[lane].integer = value >= end ? high : value == value ? integer : 0;
+      values[lane].integer = value >= end ? high : value == value ? integer : none;
     });
     return;
   }
@@ -265,7 +267,7 @@ void realToInteger(Wide *values, const ConvertForm &form) {
   const uint64_t high = width == 64 ? ~uint64_t(0) : (uint64_t(1) << width) - 1;
   eachLaneAlone(allLanes, [&](unsigned lane) {
     const double value = toIntegral(values[lane].real, form.integerRounding);
-    const uint64_t integer = value >= end ? high : value > 0 ? static_cast<uint64_t>(value) : 0;
+    const uint64_t integer = value >= end ? high : value > 0 ? static_cast<uint64_t>(value) : value == value ? 0 : nan;
     values[lane].integer = static_cast<int64_t>(integer);
   });
 }
