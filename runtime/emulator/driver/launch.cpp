@@ -230,9 +230,11 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
   Executor &executor = Executor::instance();
   const std::shared_ptr<Sticky> sticky = context.sticky;
   const RunOptions options = Driver::instance().options;
-  // Owns what the grid refers to: the kernel, by its module; the observer.
-  auto body = [kernel = std::make_shared<const KernelOperation>(kernel), sticky, options, primaries](Task &task) {
-    LaunchConfig config = configOf(*kernel);
+  // What is asked for now counts, whatever attributes change before the launch's turn comes. The task owns what the
+  // grid refers to: the kernel, by its module; the observer.
+  auto body = [asked = std::make_shared<const LaunchConfig>(configOf(kernel)), module = kernel.module, sticky, options,
+               primaries](Task &task) {
+    LaunchConfig config = *asked;
     for (const TaskPointer &primary : primaries) {
       if (std::shared_ptr<Grid> grid = primary->grid(); grid && !grid->ended()) {
         config.primaries.push_back(std::move(grid));

@@ -15,7 +15,10 @@ std::shared_ptr<Grid> Task::grid() const {
 
 void Task::setGrid(std::shared_ptr<Grid> grid) {
   std::lock_guard lock(Executor::instance().mutex);
-  running = std::move(grid);
+  // A short grid may have ended already. The grid's end holds the task, so the task must not hold a grid that ended.
+  if (!done()) {
+    running = std::move(grid);
+  }
 }
 
 Executor &Executor::instance() {
@@ -79,6 +82,7 @@ void Executor::end(std::vector<TaskPointer> ended) {
     return;
   }
   std::vector<std::function<void(Task &)>> bodies; // Destroyed without the lock: they own what they worked on.
+  std::vector<std::shared_ptr<Grid>> grids;
   std::vector<TaskPointer> dropped;
   {
     std::lock_guard lock(mutex);
@@ -93,6 +97,7 @@ void Executor::end(std::vector<TaskPointer> ended) {
       task->finished.store(true, std::memory_order_release);
       bodies.push_back(std::move(task->body));
       task->body = nullptr;
+      grids.push_back(std::move(task->running));
       for (std::vector<TaskPointer> *followers : {&task->whenStarted, &task->whenDone}) {
         for (TaskPointer &follower : *followers) {
           if (--follower->waitingFor == 0) {

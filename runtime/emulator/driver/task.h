@@ -48,7 +48,7 @@ public:
   Clock::time_point finishedAt() const { return end; }
   /// The body calls it when the work is done: at once, or later from another thread.
   void finish();
-  /// A kernel's grid, from its start on.
+  /// A kernel's grid, from its start to its end.
   std::shared_ptr<Grid> grid() const;
   void setGrid(std::shared_ptr<Grid> started);
 

@@ -97,9 +97,16 @@ bool GlobalMemory::free(uint64_t address) {
   }
   const Allocation &allocation = *found->second;
   if (address >= begin && address < end) {
-    // Give whole pages back.
+    // Give pages back, also those that others had a part of before: small allocations wander through the range.
     constexpr uint64_t page = 4096;
-    const uint64_t first = (address + page - 1) / page * page, last = (address + allocation.size) / page * page;
+    uint64_t first = address / page * page, last = (address + allocation.size + page - 1) / page * page;
+    if (found != allocations.begin()) {
+      const Allocation &below = *std::prev(found)->second;
+      first = below.address + below.size > first ? first + page : first;
+    }
+    if (auto above = std::next(found); above != allocations.end() && above->first < last) {
+      last -= page;
+    }
     if (first < last) {
       madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
     }

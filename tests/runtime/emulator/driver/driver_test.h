@@ -20,6 +20,7 @@ namespace emulator::cuda {
 /// - increment(u32 *p, u32 n): ++p[i], not atomically
 /// - fill(u32 *p, u32 value, u32 n)
 /// - await(u32 *flag, u32 *out): spins until *flag != 0, then *out = *flag
+/// - signal(u32 *flag, u32 value): *flag = value, for somebody who awaits it
 /// - store_null(): stores to address 0; misaligned(u32 *p): loads from p + 2; traps(): trap
 /// - primary(u32 *p): launches its dependents, spins a while, *p = 1; secondary(u32 *p, u32 *out): waits for the
 ///   dependency, *out = *p + 1

@@ -93,6 +93,15 @@ again:
   ret;
 }
 
+.visible .entry signal(.param .u64 flag, .param .u32 value) {
+  .reg .u32 %r<2>;
+  .reg .u64 %rd<2>;
+  ld.param.u64 %rd1, [flag];
+  ld.param.u32 %r1, [value];
+  st.release.sys.global.u32 [%rd1], %r1;
+  ret;
+}
+
 .visible .entry store_null() {
   .reg .u64 %rd<2>;
   mov.u64 %rd1, 0;

@@ -1,4 +1,5 @@
 #include "tests/runtime/emulator/driver/driver_test.h"
+#include <cstdio>
 #include <cstring>
 
 namespace emulator::cuda {
@@ -154,6 +155,41 @@ TEST_F(Launches, ProgrammaticEventsHappen) {
   EXPECT_CUDA(cuStreamSynchronize(stream));
   EXPECT_EQ(download<uint32_t>(p, 1)[0], 1u);
 }
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define KEEPS_SHADOWS
+#endif
+#endif
+
+#ifndef KEEPS_SHADOWS // Sanitizers hold more for each byte that there ever was.
+/// Bytes that the process holds.
+static size_t residentBytes() {
+  size_t all = 0, resident = 0;
+  std::FILE *file = std::fopen("/proc/self/statm", "r");
+  EXPECT_NE(file, nullptr);
+  EXPECT_EQ(std::fscanf(file, "%zu %zu", &all, &resident), 2);
+  std::fclose(file);
+  return resident * 4096;
+}
+
+TEST_F(Launches, LeaveNothingBehind) {
+  const CUdeviceptr a = upload(std::vector<uint32_t>(1));
+  CUfunction fill = kernel("fill");
+  auto many = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_CUDA(launch(fill, 1, 1, nullptr, a, 3u, 1u));
+      if (i % 100 == 99) {
+        ASSERT_CUDA(cuCtxSynchronize());
+      }
+    }
+  };
+  many(5000); // Also fills what keeps the freed for a while.
+  const size_t before = residentBytes();
+  many(10000);
+  EXPECT_LT(residentBytes(), before + (4 << 20));
+}
+#endif
 
 } // namespace
 } // namespace emulator::cuda

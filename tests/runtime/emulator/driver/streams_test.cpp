@@ -37,7 +37,7 @@ TEST_F(Streams, RunAtTheSameTime) {
   const CUdeviceptr flag = upload(std::vector<uint32_t>(1, 0)), out = upload(std::vector<uint32_t>(1, 0));
   ASSERT_CUDA(launch(kernel("await"), 1, 1, first, flag, out));
   EXPECT_EQ(cuStreamQuery(first), CUDA_ERROR_NOT_READY);
-  ASSERT_CUDA(launch(kernel("fill"), 1, 1, second, flag, 77u, 1u));
+  ASSERT_CUDA(launch(kernel("signal"), 1, 1, second, flag, 77u));
   EXPECT_CUDA(cuStreamSynchronize(second));
   EXPECT_CUDA(cuStreamSynchronize(first));
   EXPECT_CUDA(cuStreamQuery(first));
@@ -102,7 +102,7 @@ TEST_F(Streams, TheLegacyStreamWaitsForBlockingOnesAndTheyForIt) {
   ASSERT_CUDA(launch(kernel("increment"), 1, 1, other, out, 1u));   // Behind the legacy one.
   EXPECT_EQ(cuStreamQuery(other), CUDA_ERROR_NOT_READY);
   const CUstream free = stream(CU_STREAM_NON_BLOCKING);
-  ASSERT_CUDA(launch(kernel("fill"), 1, 1, free, flag, 3u, 1u)); // Behind neither.
+  ASSERT_CUDA(launch(kernel("signal"), 1, 1, free, flag, 3u)); // Behind neither.
   EXPECT_CUDA(cuStreamSynchronize(free));
   EXPECT_CUDA(cuStreamSynchronize(other));
   EXPECT_EQ(download<uint32_t>(out, 1)[0], 5u);
@@ -118,8 +118,7 @@ TEST_F(Streams, EachThreadMayHaveADefault) {
   std::thread sets([&] {
     EXPECT_CUDA(cuCtxSetCurrent(context));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    uint32_t nine = 9;
-    EXPECT_CUDA(cuMemcpyHtoD_v2_ptds(flag, &nine, 4));
+    EXPECT_CUDA(cuStreamWriteValue32_v2_ptsz(nullptr, flag, 9, 0)); // A null stream, and the thread's own.
   });
   waits.join();
   sets.join();
