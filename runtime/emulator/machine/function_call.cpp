@@ -63,7 +63,7 @@ Flow callFunction(Warp &warp, const Op &op, Lanes lanes) {
                         "an indirect call to '" + code->function->name + "', which has other parameters");
     }
     if (same != lanes) {
-      warp.branch(warp.pc(), lanes & ~same);
+      warp.putOff(lanes & ~same);
       lanes = same;
     }
   }

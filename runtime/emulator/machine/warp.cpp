@@ -219,6 +219,14 @@ Flow Warp::branch(uint32_t target, Lanes taken) {
   return Flow::Moved;
 }
 
+void Warp::putOff(Lanes lanes) {
+  Group later = impl->now;
+  later.lanes = lanes;
+  impl->others.push_back(later);
+  impl->now.lanes &= ~lanes;
+  impl->executing &= ~lanes;
+}
+
 Flow Warp::exit(Lanes lanes) {
   Group &now = impl->now;
   alive &= ~lanes;

@@ -87,6 +87,8 @@ public:
   Flow wait(const Wait &what);
   /// The running group's lanes in `taken` go to `target`, the others on. Gives Moved.
   Flow branch(uint32_t target, Lanes taken);
+  /// The running group's lanes in `lanes` leave it, to come to this instruction once more by themselves.
+  void putOff(Lanes lanes);
   Flow exit(Lanes lanes);
   /// Stops the grid: the launch ends with the error that the kind stands for.
   Flow fault(Fault fault);

@@ -33,9 +33,7 @@ Flow branchByIndex(Warp &warp, const Op &op, Lanes lanes) {
     same |= indices[lane] == first ? Lanes(1) << lane : 0;
   }
   if (same != lanes) {
-    // The others come back to this instruction.
-    const uint32_t here = warp.pc();
-    warp.branch(here, lanes & ~same);
+    warp.putOff(lanes & ~same);
   }
   return warp.branch(targets[first], same);
 }
