@@ -151,10 +151,9 @@ private:
 };
 
 // One a file of ops/. Those that are compiled for several architectures (ops/lanes.h) are in ops/opcodes.cpp.
-void addLoadsAndStores(OpcodeTable &table); ///< ld st ldu prefetch createpolicy discard applypriority
-void addAtomics(OpcodeTable &table);        ///< atom red fence membar
-void addControl(OpcodeTable &table);        ///< bra brx call ret exit trap brkpt nanosleep pmevent
-void addWarpWide(OpcodeTable &table);       ///< shfl vote match redux elect activemask bar.warp.sync
+void addAtomics(OpcodeTable &table);   ///< atom red fence membar
+void addControl(OpcodeTable &table);   ///< bra brx call ret exit trap brkpt nanosleep pmevent
+void addWarpWide(OpcodeTable &table);  ///< shfl vote match redux elect activemask bar.warp.sync
 void addBarriers(OpcodeTable &table);  ///< bar barrier (named and cluster), griddepcontrol, setmaxnreg, mapa getctarank
 void addMbarriers(OpcodeTable &table); ///< mbarrier
 void addAsyncCopies(

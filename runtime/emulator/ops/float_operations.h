@@ -105,6 +105,18 @@ Flow floatUnary(Warp &warp, const Op &op, Lanes lanes) {
   return Flow::Next;
 }
 
+/// As above, for a function so long that the compiler no longer knows that a result in the operand's place does no
+/// harm: the operands are copied first.
+template <typename Format, unsigned packed, typename F, typename Post>
+Flow floatUnaryApart(Warp &warp, const Op &op, Lanes lanes) {
+  using M = typename Format::Memory;
+  M *d = warp.write<M>(op.operands[0]);
+  alignas(64) M a[warpLanes * packed];
+  __builtin_memcpy(a, warp.read<M>(op.operands[1]), sizeof a);
+  eachElement<packed>(lanes, [=, &a](unsigned i) { d[i] = Format::store(Post::apply(F()(Format::load(a[i])))); });
+  return Flow::Next;
+}
+
 template <typename Format, unsigned packed, typename F, typename Post>
 Flow floatBinary(Warp &warp, const Op &op, Lanes lanes) {
   using M = typename Format::Memory;

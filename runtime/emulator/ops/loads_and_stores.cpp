@@ -3,6 +3,7 @@
 #include "machine/grid.h"
 #include "machine/warp.h"
 #include "ops/addressing.h"
+#include "ops/lanes.h"
 #include <cstring>
 #include <type_traits>
 
@@ -11,7 +12,9 @@
 // Caches have no effect on results, so hints are read and dropped. What orders memory becomes the host's: a relaxed or
 // volatile access is an atomic one, and acquires or releases too, which is more than PTX asks for and free on x86.
 
-namespace emulator {
+// clang-format off
+VECTOR_CODE_BEGIN
+// clang-format on
 
 using ptx::Space;
 using ptx::Type;
@@ -54,9 +57,70 @@ template <typename Element, bool strong> void storeElement(std::byte *to, Elemen
   }
 }
 
+/// Where all lanes' accesses go to one allocation, or to the CTA's own shared memory, and nobody observes: a lane's
+/// bytes are at `base` plus its address. Whatever is not so plain, errors too, is left to `resolve`.
+struct PlainAddresses {
+  const std::byte *base = nullptr;
+  uint64_t lane[warpLanes];
+};
+
+[[gnu::always_inline]] inline bool resolvePlain(Warp &warp, const MemoryForm &form, Lanes lanes, PlainAddresses &at) {
+  if (warp.observer || form.space == Space::Local) {
+    return false;
+  }
+  const unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
+  const uint64_t offset = static_cast<uint64_t>(form.offset);
+  uint64_t low = ~uint64_t(0), high = 0, all = 0;
+  auto compute = [&](const auto *base) {
+    const uint64_t stand = base[first]; // For lanes that take no part.
+#pragma clang loop vectorize(assume_safety) unroll(disable)
+    for (unsigned lane = 0; lane < warpLanes; ++lane) {
+      const uint64_t own = base[lane];
+      const uint64_t address = (lanes >> lane & 1 ? own : stand) + offset;
+      at.lane[lane] = address;
+      low = address < low ? address : low;
+      high = address > high ? address : high;
+      all |= address;
+    }
+  };
+  if (form.narrow) {
+    compute(warp.read<uint32_t>(form.base));
+  } else {
+    compute(warp.read<uint64_t>(form.base));
+  }
+  if (all & (form.bytes - 1)) {
+    return false;
+  }
+  Cta &cta = warp.cta;
+  if (form.space == Space::Shared || (form.space == Space::Generic && low - sharedWindow < sharedWindowBytes)) {
+    const uint64_t own = (form.space == Space::Generic ? sharedWindow : 0) + cta.sharedAddress(0);
+    if (low < own + reservedSharedBytes || high + form.bytes > own + cta.sharedEnd()) {
+      return false;
+    }
+    at.base = reinterpret_cast<const std::byte *>(reinterpret_cast<uint64_t>(cta.shared()) - own);
+    return true;
+  }
+  const Allocation *allocation = GlobalMemory::instance().find(low);
+  return allocation && high - allocation->address + form.bytes <= allocation->size &&
+         (allocation->writable || form.kind == MemoryAccess::Kind::Read) && warp.grid().reaches(*allocation);
+}
+
 /// Element is what memory holds, Register what it becomes (extended by its sign or by zeros).
 template <typename Element, typename Register, bool strong> Flow load(Warp &warp, const Op &op, Lanes lanes) {
   const TransferForm &form = *static_cast<const TransferForm *>(op.form);
+  if constexpr (!strong && sizeof(Register) <= 8) {
+    PlainAddresses plain;
+    if (resolvePlain(warp, form, lanes, plain)) {
+      for (unsigned i = 0; i < form.count; ++i) {
+        Register *d = warp.write<Register>(form.registers[i]);
+        const std::byte *base = plain.base + i * sizeof(Element);
+        eachLane(lanes, [=, &plain](unsigned lane) {
+          d[lane] = static_cast<Register>(*reinterpret_cast<const Element *>(base + plain.lane[lane]));
+        });
+      }
+      return Flow::Next;
+    }
+  }
   LaneAddresses at;
   if (!resolve(warp, op, form, lanes, at)) {
     return Flow::Ended;
@@ -78,6 +142,20 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
 
 template <typename Element, typename Register, bool strong> Flow store(Warp &warp, const Op &op, Lanes lanes) {
   const TransferForm &form = *static_cast<const TransferForm *>(op.form);
+  if constexpr (!strong && sizeof(Register) <= 8) {
+    PlainAddresses plain;
+    if (resolvePlain(warp, form, lanes, plain)) {
+      for (unsigned i = 0; i < form.count; ++i) {
+        const Register *a = warp.read<Register>(form.registers[i]);
+        std::byte *base = const_cast<std::byte *>(plain.base) + i * sizeof(Element);
+        // One lane after the other: of those that write to one place the last one wins.
+        eachLaneAlone(lanes, [&](unsigned lane) {
+          *reinterpret_cast<Element *>(base + plain.lane[lane]) = static_cast<Element>(a[lane]);
+        });
+      }
+      return Flow::Next;
+    }
+  }
   LaneAddresses at;
   if (!resolve(warp, op, form, lanes, at)) {
     return Flow::Ended;
@@ -339,4 +417,6 @@ void addLoadsAndStores(OpcodeTable &table) {
   table.add("applypriority", [](Decoder &d, Op &op) { decodeLineHint(d, op, "L2::evict_normal"); });
 }
 
-} // namespace emulator
+// clang-format off
+VECTOR_CODE_END
+// clang-format on

@@ -10,6 +10,7 @@ namespace emulator {
   void addBits(OpcodeTable &table);                                                                                    \
   void addConversions(OpcodeTable &table);                                                                             \
   void addFloat(OpcodeTable &table);                                                                                   \
+  void addLoadsAndStores(OpcodeTable &table);                                                                          \
   void addMoves(OpcodeTable &table);                                                                                   \
   void addTranscendentals(OpcodeTable &table);                                                                         \
   static void addVectorCode(OpcodeTable &table) {                                                                      \
@@ -17,6 +18,7 @@ namespace emulator {
     addBits(table);                                                                                                    \
     addConversions(table);                                                                                             \
     addFloat(table);                                                                                                   \
+    addLoadsAndStores(table);                                                                                          \
     addMoves(table);                                                                                                   \
     addTranscendentals(table);                                                                                         \
   }                                                                                                                    \
@@ -44,7 +46,6 @@ static OpcodeTable makeTable() {
   addAtomics(table);
   addBarriers(table);
   addControl(table);
-  addLoadsAndStores(table);
   addMbarriers(table);
   addTensorCopies(table);
   addWarpMatrix(table);

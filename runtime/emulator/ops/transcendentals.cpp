@@ -75,7 +75,7 @@ void sameTypes(Decoder &d, Op &op, Type type) {
 }
 
 template <typename F> Handler single(bool ftz) {
-  return ftz ? floatUnary<F32Ftz, 1, F, Plain> : floatUnary<F32, 1, F, Plain>;
+  return ftz ? floatUnaryApart<F32Ftz, 1, F, Plain> : floatUnaryApart<F32, 1, F, Plain>;
 }
 
 template <typename F> void decodeSingle(Decoder &d, Op &op) {
@@ -98,16 +98,16 @@ template <typename F> void decodeWithHalves(Decoder &d, Op &op, bool flushesBf16
   sameTypes(d, op, type);
   switch (type) {
   case Type::F16:
-    op.run = floatUnary<F16, 1, F, Plain>;
+    op.run = floatUnaryApart<F16, 1, F, Plain>;
     break;
   case Type::F16x2:
-    op.run = floatUnary<F16, 2, F, Plain>;
+    op.run = floatUnaryApart<F16, 2, F, Plain>;
     break;
   case Type::BF16:
-    op.run = floatUnary<BF16, 1, F, Plain>;
+    op.run = floatUnaryApart<BF16, 1, F, Plain>;
     break;
   case Type::BF16x2:
-    op.run = floatUnary<BF16, 2, F, Plain>;
+    op.run = floatUnaryApart<BF16, 2, F, Plain>;
     break;
   default:
     op.run = single<F>(ftz);
