@@ -40,10 +40,20 @@ kernel::Compute writtenBy(kernel::Compute reader) {
   return reader == kernel::Compute::BF16X2 ? kernel::Compute::F32 : reader;
 }
 
-/// Beside a cache in bf16, products of split values lose nothing more; single tokens are computed in f32, and must
-/// agree.
-kernel::Compute cachePrecision(Value cache) {
-  return cast<MemRefType>(cache.getType()).getElementType().isBF16() ? kernel::Compute::BF16X2 : kernel::Compute::F32;
+/// In which precision attention is computed, for the weight behind what it reads: split values lose nothing that shows,
+/// and single tokens, which are computed in f32, must agree with prefill.
+kernel::Compute attentionCompute(ProgramBuilder &program, Value weight) {
+  bool isF32 = program.precision.computeOf(weight) == kernel::Compute::F32;
+  return isF32 ? kernel::Compute::F32 : kernel::Compute::BF16X2;
+}
+
+/// The same for several linear maps: f32 if one of them is.
+kernel::Compute attentionCompute(ProgramBuilder &program, ArrayRef<Value> maps) {
+  bool isSplit = llvm::all_of(maps, [&](Value map) {
+    auto linear = map.getDefiningOp<r1::LinearOp>();
+    return linear && attentionCompute(program, linear.getWeight()) == kernel::Compute::BF16X2;
+  });
+  return isSplit ? kernel::Compute::BF16X2 : kernel::Compute::F32;
 }
 
 /// The one buffer in which query, key and value stand side by side; null if they do not.
@@ -92,7 +102,7 @@ LogicalResult lower(r1::AttentionOp op, ProgramBuilder &program) {
   kernel::AttentionOp::create(builder, loc, query, keys, values, program.input(exec::Input::Positions),
                               program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable), output,
                               heads, kvHeads, headDim, valueDim, op.getScale(), program.pageTokens,
-                              cachePrecision(keys));
+                              attentionCompute(program, {op.getQuery(), op.getKey(), op.getValue()}));
   program.bind(op.getResult(), program.splitFor(reader, loc, output));
   return success();
 }
@@ -140,7 +150,7 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
   kernel::LatentAttentionOp::create(builder, loc, absorbed, cache, program.input(exec::Input::Positions),
                                     program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable),
                                     attended, heads, rank, rope, headGroupsOf(heads), op.getScale(), program.pageTokens,
-                                    cachePrecision(cache));
+                                    attentionCompute(program, Value(op.getExpand())));
   attended = program.splitFor(compute, loc, attended);
 
   PackedWeight forValue = program.weights.headPanels(

@@ -66,7 +66,7 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     %a, %c = r1.attention %q, %k, %v at %positions cache %cache {heads = 4, kv_heads = 2, head_dim = 16, value_dim = 16, scale = 0.25, layer = 0, rope = #rope} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?xi32>, !cache) -> (tensor<?x64xf32>, !cache)
     // CHECK: kernel.gemm %[[ATTENDED]], %{{.*}} to %[[HIDDEN]] {accumulate
     // By default attention writes f32, and a product's rows are split behind it.
-    // AUTO: kernel.attention {{.*}} to %[[EXACT:[0-9]+]] {
+    // AUTO: kernel.attention {{.*}} to %[[EXACT:[0-9]+]] {compute = #kernel<compute bf16x2>
     // AUTO-SAME: memref<?x32xf32>, memref<?x32xf32>, {{.*}}xf32>{{$}}
     // AUTO: kernel.split %[[EXACT]] to %[[SPLIT:[0-9]+]] :
     // AUTO: kernel.gemm %[[SPLIT]], %{{.*}}compute = #kernel<compute bf16x2>

@@ -81,7 +81,7 @@ module attributes {r1.max_context = 128 : i64, r1.vocabulary = 100 : i64} {
     // CHECK: kernel.head_gemm %[[ATTENDED]], %{{.*}} to %[[VALUES:.*]] {compute = #kernel<compute bf16>
     // CHECK-SAME: input_offset = 0 : i64, input_stride = 32 : i64, output_offset = 0 : i64, output_stride = 16 : i64
     // AUTO: exec.cache pool 0 layer 0 : memref<?x40xf32>
-    // AUTO: kernel.latent_attention {{.*}} to %[[EXACT:[0-9]+]] {head_groups = 4
+    // AUTO: kernel.latent_attention {{.*}} to %[[EXACT:[0-9]+]] {compute = #kernel<compute bf16x2>, head_groups = 4
     // AUTO: kernel.split %[[EXACT]] to %[[SPLIT:[0-9]+]] : memref<?x128xf32>, memref<?x256xbf16>
     // AUTO: kernel.head_gemm %[[SPLIT]], %{{.*}} to %[[VALUES:[0-9]+]] {compute = #kernel<compute bf16x2>
     // AUTO-SAME: memref<?x128xbf16>{{$}}
