@@ -16,3 +16,5 @@ config.substitutions.append(("%src", config.source_dir))
 config.substitutions.append(("%bin", config.binary_dir))
 if os.path.exists("/dev/nvidia0"):
     config.available_features.add("gpu")
+if os.path.exists("/usr/local/cuda/lib64/libnvrtc.so"):
+    config.available_features.add("nvrtc")
