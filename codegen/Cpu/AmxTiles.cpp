@@ -33,6 +33,7 @@ void AmxTiles::configure(Value memory) {
 void AmxTiles::release() { call("tilerelease", {}); }
 void AmxTiles::zero(int tile) { call("tilezero", number(tile)); }
 void AmxTiles::load(int tile, Value address, Value stride) { call("tileloadd64", {number(tile), address, stride}); }
+void AmxTiles::stream(int tile, Value address, Value stride) { call("tileloaddt164", {number(tile), address, stride}); }
 void AmxTiles::store(int tile, Value address, Value stride) { call("tilestored64", {number(tile), address, stride}); }
 void AmxTiles::multiply(int sum, int left, int right) { call("tdpbf16ps", {number(sum), number(left), number(right)}); }
 

@@ -21,6 +21,8 @@ public:
   void zero(int tile);
   /// Rows of 64 bytes, `stride` bytes apart.
   void load(int tile, mlir::Value address, mlir::Value stride);
+  /// The same of what is not wanted again soon: it does not drive other things out of the first-level cache.
+  void stream(int tile, mlir::Value address, mlir::Value stride);
   void store(int tile, mlir::Value address, mlir::Value stride);
   /// f32 [16, 16] `sum` += bf16 [16, 32] `left` * bf16 [32, 16] `right`, whose rows are pairs of rows, interleaved.
   void multiply(int sum, int left, int right);

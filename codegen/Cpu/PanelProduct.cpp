@@ -29,12 +29,21 @@ constexpr int64_t vectorsPerPanel = 4;
 /// Steps of k that are taken at a time where nothing else says: a panel's block then takes 128 KiB
 /// at 512 bits.
 constexpr int64_t mostBlockSteps = 512;
-constexpr int64_t mostTileSteps = 512;      ///< The same with AMX.
+/// The same with AMX: half a panel's block, 16 KiB, and 32 rows of it then fit the first-level cache together.
+constexpr int64_t mostTileSteps = 128;
 constexpr int64_t mostStreamedTileRows = 2; ///< More rows than that are for AMX.
 
-constexpr int64_t groupPanels = 8; ///< Panels that share a block's rows.
-
-int64_t chunkRows(const CpuTarget &target) { return target.hasAmxBF16 ? 256 : 192 / target.tileRows * target.tileRows; }
+/// Rows of a chunk, and panels that share its rows in a block: what waits in the second-level cache are the rows' part
+/// of a block and the sums of all these panels.
+int64_t chunkRows(const CpuTarget &target, kernel::Compute compute) {
+  if (!target.hasAmxBF16) {
+    return 192 / target.tileRows * target.tileRows;
+  }
+  return compute == kernel::Compute::BF16 ? 512 : 256;
+}
+int64_t groupPanels(const CpuTarget &target, kernel::Compute compute) {
+  return chunkRows(target, compute) > 256 ? 4 : 8;
+}
 
 /// Values of k in a row of an AMX register.
 constexpr int64_t tileValues = 2 * AmxTiles::pairs;
@@ -73,12 +82,14 @@ struct ScratchPlan {
   ScratchPlan(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
     int64_t steps = blockSteps(target, packing, compute), stepBytes = packing.getPanel() * 4;
     bool hasTiles = usesTiles(target, packing, compute);
-    panelSums = chunkRows(target) * packing.getPanel() * 4;
-    unpacked = groupPanels * panelSums;
+    panelSums = chunkRows(target, compute) * packing.getPanel() * 4;
+    unpacked = groupPanels(target, compute) * panelSums;
     bool isConverted = WeightVectors::isConverted(packing.getFormat(), compute);
     tiles = unpacked + (isConverted ? steps : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
     int64_t parts = compute == kernel::Compute::BF16X2 ? 2 : 1;
-    end = tiles + (hasTiles ? static_cast<int64_t>(tileBlockScratch(steps / AmxTiles::pairs, parts)) : 0);
+    end = tiles +
+          (hasTiles ? static_cast<int64_t>(tileBlockScratch(chunkRows(target, compute), steps / AmxTiles::pairs, parts))
+                    : 0);
   }
 };
 
@@ -127,7 +138,8 @@ private:
       panel = index;
       panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
       sums = k.address(k.scratch,
-                       k.mul(k.rem(k.sub(panel, firstPanel), k.integer(groupPanels)), k.integer(plan.panelSums)),
+                       k.mul(k.rem(k.sub(panel, firstPanel), k.integer(groupPanels(k.target, p.compute))),
+                             k.integer(plan.panelSums)),
                        k.builder.getI8Type());
       body();
     });
@@ -274,12 +286,14 @@ private:
     if (hasTiles) {
       amx.configure(tileScratch);
     }
-    Value chunk = k.integer(chunkRows(k.target)), group = k.integer(groupPanels);
+    Value chunk = k.integer(chunkRows(k.target, p.compute)), group = k.integer(groupPanels(k.target, p.compute));
     k.loop(k.integer(0), p.rows, chunk, [&](Value first) {
       Value count = k.min(chunk, k.sub(p.rows, first));
       k.loop(firstPanel, endPanel, group, [&](Value firstOfGroup) {
         Value endOfGroup = k.min(k.add(firstOfGroup, group), endPanel);
-        forEachPanel(firstOfGroup, endOfGroup, [&] { clearSums(count); });
+        if (!hasTiles || packing.isScaled()) {
+          forEachPanel(firstOfGroup, endOfGroup, [&] { clearSums(count); });
+        }
         if (hasTiles) {
           emitTileBlocks(first, count, firstOfGroup, endOfGroup);
         } else {
@@ -342,9 +356,11 @@ private:
   void emitTileBlocks(Value first, Value count, Value firstPanel, Value endPanel) {
     int64_t tiles = packing.getK() / tileValues, tilesPerBlock = perBlock / AmxTiles::pairs;
     k.loop(k.integer(0), k.integer(tiles), k.integer(tilesPerBlock), [&](Value tile) {
-      TileBlock block{p, first, count, {}, {}, tilesPerBlock, 0, {}, weights.isConverted(), {}, {}, tileScratch, {}};
+      TileBlock block = tileBlock(first, count);
       block.tiles = k.min(k.integer(tilesPerBlock), k.sub(k.integer(tiles), tile));
       block.firstValue = k.mul(tile, k.integer(tileValues));
+      block.isConverted = weights.isConverted();
+      emitTileCopies(k, block);
       Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
       forEachPanel(firstPanel, endPanel, [&] {
         if (weights.isConverted()) {
@@ -356,29 +372,46 @@ private:
           block.weights = k.address(panelWeights, offset, k.builder.getI8Type());
           block.ahead = k.address(block.weights, k.integer(packing.getPanelBytes()), k.builder.getI8Type());
         }
-        emitTileBlockOfPanel(block, begin);
+        emitTileBlockOfPanel(block, begin, k.equal(tile, k.integer(0)));
       });
     });
     // What is left of k, filled up with zeros.
     if (int64_t rest = packing.getK() % tileValues) {
       int64_t restSteps = packing.getSteps() - tiles * AmxTiles::pairs;
-      Value begin = k.integer(tiles * AmxTiles::pairs), values = k.integer(tiles * tileValues);
-      TileBlock block{p,  first, count,       values, k.integer(1), tilesPerBlock, rest, unpacked, true,
-                      {}, {},    tileScratch, {}};
+      Value begin = k.integer(tiles * AmxTiles::pairs);
+      TileBlock block = tileBlock(first, count);
+      block.firstValue = k.integer(tiles * tileValues);
+      block.tiles = k.integer(1);
+      block.restValues = rest;
+      block.weights = unpacked;
+      block.isConverted = true;
+      emitTileCopies(k, block);
       forEachPanel(firstPanel, endPanel, [&] {
         k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
                [&](Value step) { convertStep(k.add(begin, step), step); });
         k.loop(k.integer(restSteps * packing.getPanel()), k.integer(AmxTiles::pairs * packing.getPanel()),
                k.integer(k.lanes()), [&](Value index) { k.store(k.splat(0, k.lanes()), unpacked, index, f32); });
-        emitTileBlockOfPanel(block, begin);
+        emitTileBlockOfPanel(block, begin, tiles == 0 ? k.equal(begin, begin) : Value());
       });
     }
   }
 
-  void emitTileBlockOfPanel(TileBlock &block, Value begin) {
+  TileBlock tileBlock(Value first, Value count) {
+    TileBlock block(p);
+    block.first = first;
+    block.count = count;
+    block.mostRows = chunkRows(k.target, p.compute);
+    block.mostTiles = perBlock / AmxTiles::pairs;
+    block.scratch = tileScratch;
+    return block;
+  }
+
+  void emitTileBlockOfPanel(TileBlock &block, Value begin, Value isFirst) {
     Values scales;
     if (packing.isScaled()) {
       scales = scalesOf(begin);
+    } else {
+      block.isFirst = isFirst;
     }
     block.scales = scales;
     block.sums = sums;

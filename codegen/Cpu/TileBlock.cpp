@@ -1,7 +1,7 @@
 // Matrix products in AMX's registers of 16 x 16 sums. Packed weights are the right factor as they lie: a step of the
 // panel is a row of pairs, 64 columns wide, so that four registers side by side hold 16 steps. The left factor is read
 // from the rows themselves where 32 of them lie evenly; otherwise (the last rows, gathered rows, the end of a row that
-// is no multiple of 32 values) they are first copied, with zeros where nothing is.
+// is no multiple of 32 values) they are copied once for all panels, with zeros where nothing is.
 //
 // Two row tiles by two column tiles are computed at a time: four registers of sums, two and two of factors; every
 // factor is used twice. Up to 16 rows take one row tile by four column tiles instead.
@@ -20,79 +20,111 @@ constexpr int64_t tileValues = 2 * AmxTiles::pairs;
 constexpr int64_t pairRows = 2 * AmxTiles::rows;
 constexpr int64_t panelColumns = 64;
 constexpr int64_t prefetchTiles = 2;
+constexpr int64_t tileBytes = AmxTiles::rows * AmxTiles::rowBytes;
 constexpr int64_t panelRowBytes = panelColumns * 4; ///< A step of bf16 pairs, or a row of sums.
+
+/// Rows as registers of the left factor: where the first one's first values of the block lie, and how far it is from
+/// there.
+struct TileRows {
+  Value address, stride;           ///< From a row to the next.
+  int64_t tileBytes, rowTileBytes; ///< To the next 32 values, and to the next 16 rows.
+  int64_t lowBytes;                ///< From high to low parts.
+};
 
 class TileBlockEmitter {
 public:
   TileBlockEmitter(KernelBuilder &k, const TileBlock &block)
       : k(k), b(block), amx(k), bytes(k.builder.getI8Type()), parts(block.product.inputLow == 0 ? 1 : 2),
-        copyBytes(pairRows * block.mostTiles * AmxTiles::rowBytes), copies(at(block.scratch, 0)),
-        products(at(block.scratch, parts * copyBytes)), copyStride(k.integer(block.mostTiles * AmxTiles::rowBytes)),
-        panelStride(k.integer(panelRowBytes)) {}
+        rowTileBytes(block.mostTiles * tileBytes), copyBytes(block.mostRows / AmxTiles::rows * rowTileBytes),
+        copies(at(block.scratch, 0)), products(at(block.scratch, parts * copyBytes)),
+        panelStride(k.integer(panelRowBytes)) {
+    rest = k.rem(b.count, k.integer(pairRows));
+    whole = k.sub(b.count, rest);
+  }
+
+  void emitCopies() {
+    if (!isDirect()) {
+      copyRows(k.integer(0), whole, pairRows);
+    }
+    k.ifElse(
+        k.greater(rest, k.integer(AmxTiles::rows)), {},
+        [&] {
+          copyRows(whole, b.count, pairRows);
+          return KernelBuilder::Values{};
+        },
+        [&] {
+          copyRows(whole, b.count, AmxTiles::rows);
+          return KernelBuilder::Values{};
+        });
+  }
 
   void emit() {
-    Value rest = k.rem(b.count, k.integer(pairRows)), whole = k.sub(b.count, rest);
-    k.loop(k.integer(0), whole, k.integer(pairRows), [&](Value row) {
-      if (b.product.inputStride != 0 && b.restValues == 0) {
-        Value index = k.add(b.product.inputIndex(k.add(b.first, row)), b.firstValue);
-        emitPair(row, k.address(b.product.input, index, b.product.inputElement), b.product.inputLow * 2,
-                 k.integer(b.product.inputStride * 2), k.integer(pairRows));
-      } else {
-        copyRows(row, k.integer(pairRows), pairRows);
-        emitPair(row, copies, copyBytes, copyStride, k.integer(pairRows));
-      }
-    });
-    k.ifThen(k.greater(rest, k.integer(AmxTiles::rows)), [&] {
-      copyRows(whole, rest, pairRows);
-      emitPair(whole, copies, copyBytes, copyStride, rest);
-    });
+    linesAhead = k.div(k.integer(panelRowBytes * AmxTiles::pairs / 64 / 2 + pairRows - 1),
+                       k.max(k.div(b.count, k.integer(pairRows)), k.integer(1)));
+    k.loop(k.integer(0), whole, k.integer(pairRows),
+           [&](Value row) { emitPair(row, isDirect() ? rowsAt(row) : copiesAt(row), k.integer(pairRows)); });
+    k.ifThen(k.greater(rest, k.integer(AmxTiles::rows)), [&] { emitPair(whole, copiesAt(whole), rest); });
     Value isSingle = arith::AndIOp::create(k.builder, k.location, k.greater(rest, k.integer(0)),
                                            k.less(rest, k.integer(AmxTiles::rows + 1)));
-    k.ifThen(isSingle, [&] {
-      copyRows(whole, rest, AmxTiles::rows);
-      emitSingle(whole, rest);
-    });
+    k.ifThen(isSingle, [&] { emitSingle(whole, rest); });
   }
 
 private:
   Value at(Value base, int64_t offset) { return k.address(base, k.integer(offset), bytes); }
   Value at(Value base, Value offset) { return k.address(base, offset, bytes); }
 
-  /// Copies `count` rows from `row` on, and zeros up to `padded` rows: all high parts before all low ones.
-  void copyRows(Value row, Value count, int64_t padded) {
-    for (int64_t part = 0; part < parts; ++part) {
-      copyRows(row, count, padded, part * b.product.inputLow, at(copies, part * copyBytes));
-    }
+  /// Whether 32 rows are read where they lie.
+  bool isDirect() const { return b.product.inputStride != 0 && b.restValues == 0; }
+
+  TileRows rowsAt(Value row) {
+    Value index = k.add(b.product.inputIndex(k.add(b.first, row)), b.firstValue);
+    int64_t stride = b.product.inputStride * 2;
+    return {k.address(b.product.input, index, b.product.inputElement), k.integer(stride), AmxTiles::rowBytes,
+            stride * AmxTiles::rows, b.product.inputLow * 2};
   }
 
-  void copyRows(Value row, Value count, int64_t padded, int64_t partOffset, Value targets) {
+  /// Copies lie register by register.
+  TileRows copiesAt(Value row) {
+    Value offset = k.mul(k.div(row, k.integer(AmxTiles::rows)), k.integer(rowTileBytes));
+    return {at(copies, offset), k.integer(AmxTiles::rowBytes), tileBytes, rowTileBytes, copyBytes};
+  }
+
+  /// Copies rows begin .. end, and zeros up to a multiple of `unit` rows: all high parts before all low ones.
+  void copyRows(Value begin, Value end, int64_t unit) {
+    Value padded = k.mul(k.div(k.add(end, k.integer(unit - 1)), k.integer(unit)), k.integer(unit));
+    k.loop(begin, padded, k.integer(1), [&](Value row) {
+      for (int64_t part = 0; part < parts; ++part) {
+        Value inTile = k.mul(k.rem(row, k.integer(AmxTiles::rows)), k.integer(AmxTiles::rowBytes));
+        copyRow(row, end, part * b.product.inputLow, at(at(copiesAt(row).address, part * copyBytes), inTile));
+      }
+    });
+  }
+
+  void copyRow(Value row, Value end, int64_t partOffset, Value target) {
     Type i16 = k.builder.getI16Type();
     auto vector = VectorType::get({tileValues}, i16);
     Value zero = arith::ConstantOp::create(k.builder, k.location, DenseElementsAttr::get(vector, int16_t(0)));
-    k.loop(k.integer(0), k.integer(padded), k.integer(1), [&](Value i) {
-      Value target = at(targets, k.mul(i, copyStride));
-      k.ifElse(
-          k.less(i, count), {},
-          [&] {
-            Value index =
-                k.add(b.product.inputIndex(k.add(b.first, k.add(row, i))), k.add(b.firstValue, k.integer(partOffset)));
-            if (b.restValues != 0) {
-              Type part = k.vectorType(b.restValues, i16);
-              k.storeRaw(zero, target, k.integer(0), i16);
-              k.storeRaw(k.loadRaw(part, b.product.input, index, i16), target, k.integer(0), i16);
-            } else {
-              k.loop(k.integer(0), k.mul(b.tiles, k.integer(tileValues)), k.integer(tileValues), [&](Value offset) {
-                k.storeRaw(k.loadRaw(vector, b.product.input, k.add(index, offset), i16), target, offset, i16);
-              });
-            }
-            return KernelBuilder::Values{};
-          },
-          [&] {
-            k.loop(k.integer(0), k.mul(b.tiles, k.integer(tileValues)), k.integer(tileValues),
-                   [&](Value offset) { k.storeRaw(zero, target, offset, i16); });
-            return KernelBuilder::Values{};
-          });
-    });
+    k.ifElse(
+        k.less(row, end), {},
+        [&] {
+          Value index = k.add(b.product.inputIndex(k.add(b.first, row)), k.add(b.firstValue, k.integer(partOffset)));
+          if (b.restValues != 0) {
+            Type part = k.vectorType(b.restValues, i16);
+            k.storeRaw(zero, target, k.integer(0), i16);
+            k.storeRaw(k.loadRaw(part, b.product.input, index, i16), target, k.integer(0), i16);
+          } else {
+            k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
+              Value values = k.loadRaw(vector, b.product.input, k.add(index, k.mul(tile, k.integer(tileValues))), i16);
+              k.storeRaw(values, target, k.mul(tile, k.integer(tileBytes / 2)), i16);
+            });
+          }
+          return KernelBuilder::Values{};
+        },
+        [&] {
+          k.loop(k.integer(0), b.tiles, k.integer(1),
+                 [&](Value tile) { k.storeRaw(zero, target, k.mul(tile, k.integer(tileBytes / 2)), i16); });
+          return KernelBuilder::Values{};
+        });
   }
 
   /// Where a register of sums lies: in the chunk's sums, or apart to be scaled.
@@ -101,11 +133,26 @@ private:
     return b.scales.empty() ? at(b.sums, k.add(k.mul(row, panelStride), k.integer(offset))) : at(products, offset);
   }
 
-  void begin(int tile, Value address) {
-    if (b.scales.empty()) {
-      amx.load(tile, address, panelStride);
+  /// Sets the four registers of sums to what they have so far, which lies at `address(register)`.
+  void begin(function_ref<Value(int)> address) {
+    auto zero = [&] {
+      for (int i = 0; i < 4; ++i) {
+        amx.zero(i);
+      }
+      return KernelBuilder::Values{};
+    };
+    auto load = [&] {
+      for (int i = 0; i < 4; ++i) {
+        amx.load(i, address(i), panelStride);
+      }
+      return KernelBuilder::Values{};
+    };
+    if (!b.scales.empty()) {
+      zero();
+    } else if (b.isFirst) {
+      k.ifElse(b.isFirst, {}, zero, load);
     } else {
-      amx.zero(tile);
+      load();
     }
   }
 
@@ -114,22 +161,22 @@ private:
                                k.integer(columnTile * AmxTiles::rowBytes)));
   }
 
-  /// `left`: the rows' first values of the block; low parts lie `lowBytes` behind high ones.
-  void emitPair(Value row, Value left, int64_t lowBytes, Value leftStride, Value count) {
+  void emitPair(Value row, const TileRows &left, Value count) {
     for (int64_t half = 0; half < 2; ++half) {
-      for (int i = 0; i < 4; ++i) {
-        begin(i, sumsAt(row, i / 2, half * 2 + i % 2));
-      }
+      begin([&](int i) { return sumsAt(row, i / 2, half * 2 + i % 2); });
       k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
-        Value offset = k.mul(tile, k.integer(AmxTiles::rowBytes));
         if (b.ahead) {
           Value turn = k.add(k.add(k.mul(k.div(row, k.integer(pairRows)), k.mul(b.tiles, k.integer(2))), tile),
                              half == 0 ? k.integer(0) : b.tiles);
-          fetch(k.mul(turn, panelStride), panelRowBytes, b.ahead, /*hint=*/2);
+          Value first = k.mul(k.mul(turn, linesAhead), k.integer(64));
+          k.loop(k.integer(0), linesAhead, k.integer(1),
+                 [&](Value line) { fetch(k.add(first, k.mul(line, k.integer(64))), 64, b.ahead, /*hint=*/2); });
         }
+        // Weights stay in the first-level cache for all rows, whose values pass through.
+        Value upper = at(left.address, k.mul(tile, k.integer(left.tileBytes)));
         for (int64_t part = 0; part < parts; ++part) {
-          Value upper = at(left, k.add(offset, k.integer(part * lowBytes)));
-          amx.load(4, upper, leftStride);
+          Value high = at(upper, part * left.lowBytes), low = at(high, left.rowTileBytes);
+          amx.stream(4, high, left.stride);
           if (part == 0) {
             amx.load(6, weightsAt(tile, half * 2), panelStride);
           }
@@ -138,7 +185,7 @@ private:
             amx.load(7, weightsAt(tile, half * 2 + 1), panelStride);
           }
           amx.multiply(1, 4, 7);
-          amx.load(5, at(upper, k.mul(leftStride, k.integer(AmxTiles::rows))), leftStride);
+          amx.stream(5, low, left.stride);
           amx.multiply(2, 5, 6);
           amx.multiply(3, 5, 7);
         }
@@ -151,14 +198,13 @@ private:
   }
 
   void emitSingle(Value row, Value count) {
-    for (int i = 0; i < 4; ++i) {
-      begin(i, sumsAt(row, 0, i));
-    }
+    TileRows rows = copiesAt(row);
+    begin([&](int i) { return sumsAt(row, 0, i); });
     k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
       prefetch(tile);
-      Value left = at(copies, k.mul(tile, k.integer(AmxTiles::rowBytes)));
+      Value left = at(rows.address, k.mul(tile, k.integer(rows.tileBytes)));
       for (int part = 0; part < parts; ++part) {
-        amx.load(4 + part, at(left, part * copyBytes), copyStride);
+        amx.load(4 + part, at(left, part * rows.lowBytes), rows.stride);
       }
       for (int i = 0; i < 4; ++i) {
         int right = 6 + i % 2;
@@ -210,17 +256,22 @@ private:
   const TileBlock &b;
   AmxTiles amx;
   Type bytes;
-  int64_t parts;     ///< Two if values are split.
-  int64_t copyBytes; ///< Of the copies of one part.
-  Value copies, products, copyStride, panelStride;
+  int64_t parts;        ///< Two if values are split.
+  int64_t rowTileBytes; ///< Of the copies of 16 rows.
+  int64_t copyBytes;    ///< Of the copies of one part.
+  Value copies, products, panelStride;
+  Value rest, whole; ///< Rows that make no pair of registers, and the others.
+  Value linesAhead;  ///< To be fetched in each step, so that a block is there when it is needed.
 };
 
 } // namespace
 
+void emitTileCopies(KernelBuilder &kernel, const TileBlock &block) { TileBlockEmitter(kernel, block).emitCopies(); }
+
 void emitTileBlock(KernelBuilder &kernel, const TileBlock &block) { TileBlockEmitter(kernel, block).emit(); }
 
-uint64_t tileBlockScratch(int64_t mostTiles, int64_t parts) {
-  return static_cast<uint64_t>(parts * pairRows * mostTiles * AmxTiles::rowBytes + pairRows * panelRowBytes);
+uint64_t tileBlockScratch(int64_t mostRows, int64_t mostTiles, int64_t parts) {
+  return static_cast<uint64_t>(parts * mostRows * mostTiles * AmxTiles::rowBytes + pairRows * panelRowBytes);
 }
 
 } // namespace elah

@@ -94,30 +94,35 @@ struct Shape {
   int64_t rows, k, n;
 };
 
+/// As the compiler lays out rows that products read in bf16.
+int64_t rowStrideFor(int64_t width) { return ((width + 31) / 32 | 1) * 32; }
+
 void gemm(benchmark::State &state, Shape s) {
   CpuTarget target = testTarget(s.target);
   bool inBF16 = s.compute[0] == 'b', isSplit = std::strcmp(s.compute, "bf16x2") == 0;
   int64_t panel = target.panel(), step = inBF16 ? 2 : 1, width = isSplit ? 2 * s.k : s.k;
+  int64_t stride = inBF16 ? rowStrideFor(width) : width;
   int64_t elementBytes = s.format[0] == 'b' ? 2 : s.format[1] == '8' ? 1 : 4;
   int64_t panels = (s.n + panel - 1) / panel, bytes = panels * panel * s.k * elementBytes;
   bool scaled = elementBytes == 1;
   int64_t scaleCount = scaled ? (s.n + 127) / 128 * ((s.k + 127) / 128) : 0;
   std::string scale = scaled ? llvm::formatv(", memref<{0}xf32>", scaleCount).str() : "";
   std::string text = llvm::formatv(
-      "module {{\nexec.kernel @gemm(%a: memref<?x{12}x{13}>, %w: memref<{2}xi8>{3}, %c: memref<?x{4}xf32>) rows "
+      "module {{\nexec.kernel @gemm(%a: {12}, %w: memref<{2}xi8>{3}, %c: memref<?x{4}xf32>) rows "
       "[#exec.extent<tokens>, #exec.extent<{2}>{5}, #exec.extent<tokens>] {{\nkernel.gemm %a, %w{6} to %c {{packing = "
       "#kernel.packing<{7}, n = {4}, k = {0}, panel = {8}, step = {9}, batch = 1, swiglu = false, blocks = {10}>, "
-      "compute = #kernel<compute {1}>, activation = #kernel<activation none>} : memref<?x{12}x{13}>, "
+      "compute = #kernel<compute {1}>, activation = #kernel<activation none>} : {12}, "
       "memref<{2}xi8>{11}, memref<?x{4}xf32>\n}\n}\n",
       s.k, s.compute, bytes, scaled ? llvm::formatv(", %s: memref<{0}xf32>", scaleCount).str() : "", s.n,
       scaled ? llvm::formatv(", #exec.extent<{0}>", scaleCount).str() : "", scaled ? " scales %s" : "", s.format, panel,
-      step, scaled ? "128 x 128" : "0 x 0", scale, width, inBF16 ? "bf16" : "f32");
+      step, scaled ? "128 x 128" : "0 x 0", scale,
+      llvm::formatv("memref<?x{0}x{1}, strided<[{2}, 1], offset: ?>>", width, inBF16 ? "bf16" : "f32", stride).str());
   Kernels kernels(s.target, text);
   elah_cpu_kernel kernel = kernels.find("gemm");
 
   Random random(1);
-  std::vector<uint16_t> narrow(s.rows * width);
-  std::vector<float> wide = random.numbers(s.rows * width);
+  std::vector<uint16_t> narrow(s.rows * stride);
+  std::vector<float> wide = random.numbers(s.rows * stride);
   for (size_t i = 0; i < wide.size(); ++i) {
     narrow[i] = toBF16(wide[i]);
   }

@@ -16,7 +16,7 @@ unsigned bitWidth(kernel::Compute compute) { return compute == kernel::Compute::
 ProgramBuilder::ProgramBuilder(exec::ProgramOp program, StepState state, const CpuTarget &target,
                                const Precision &precision, Type cacheElement, int64_t pageTokens)
     : builder(OpBuilder::atBlockEnd(&program.getBody().front())), state(state), precision(precision),
-      cacheElement(cacheElement), pageTokens(pageTokens),
+      cacheElement(cacheElement), pageTokens(pageTokens), target(target),
       weights(program->getParentOfType<ModuleOp>(), builder, target) {}
 
 exec::ExtentAttr ProgramBuilder::tokens(int64_t factor) const {
@@ -93,7 +93,13 @@ Value ProgramBuilder::logitRowsOf(Value activation, kernel::Compute compute) con
 
 Value ProgramBuilder::allocFor(kernel::Compute compute, Location loc, exec::ExtentAttr rows, int64_t width) {
   Type element = compute == kernel::Compute::F32 ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
-  return alloc(loc, rows, compute == kernel::Compute::BF16X2 ? 2 * width : width, element);
+  int64_t count = compute == kernel::Compute::BF16X2 ? 2 * width : width, stride = count;
+  if (target.hasAmxBF16 && compute != kernel::Compute::F32) {
+    // AMX loads 16 rows at a time. An odd number of cache lines from one to the next, they lie in different sets.
+    constexpr int64_t lineValues = 32;
+    stride = (llvm::divideCeil(count, lineValues) | 1) * lineValues;
+  }
+  return columns(loc, alloc(loc, rows, stride, element), 0, count);
 }
 
 Value ProgramBuilder::splitFor(kernel::Compute compute, Location loc, Value rows) {

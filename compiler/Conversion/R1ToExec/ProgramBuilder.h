@@ -27,6 +27,7 @@ public:
   const Precision &precision;
   const mlir::Type cacheElement;
   const int64_t pageTokens;
+  const CpuTarget &target;
   WeightRecipes weights;
 
   //===--- Buffers ---===//
