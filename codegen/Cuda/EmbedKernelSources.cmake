@@ -1,0 +1,20 @@
+# Writes OUTPUT, a C++ file with the text of every file below FOLDER/kernels and FOLDER/ptx: NVRTC gets them from the compiler
+# itself, wherever that is installed.
+file(GLOB names RELATIVE ${FOLDER} ${FOLDER}/kernels/*.cuh ${FOLDER}/ptx/*.cuh)
+list(SORT names)
+set(text "#include \"codegen/Cuda/KernelSources.h\"\n\nnamespace elah::cuda {\nnamespace {\n\nconst KernelSource sources[] = {\n")
+foreach(name IN LISTS names)
+  file(READ ${FOLDER}/${name} content)
+  # String literals are bounded: a piece for each 8,000 characters.
+  string(LENGTH "${content}" length)
+  set(pieces "")
+  set(begin 0)
+  while(begin LESS length)
+    string(SUBSTRING "${content}" ${begin} 8000 piece)
+    string(APPEND pieces "R\"elah(${piece})elah\"\n")
+    math(EXPR begin "${begin} + 8000")
+  endwhile()
+  string(APPEND text "{\"${name}\",\n${pieces}},\n")
+endforeach()
+string(APPEND text "};\n\n} // namespace\n\nstd::span<const KernelSource> kernelSources() { return sources; }\n\n} // namespace elah::cuda\n")
+file(WRITE ${OUTPUT} "${text}")
