@@ -163,19 +163,30 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
   auto sameInstruction = [&](Epoch other) { return !check.viewer.operation && (other ^ check.self) >> 6 == 0; };
   auto race = [&](Epoch other, bool otherWrote) {
     ReportKind kind = check.shared ? ReportKind::SharedRace : ReportKind::GlobalRace;
-    std::string text = std::string(check.writes ? "a write" : "a read") + " that nothing orders after an earlier " +
-                       (otherWrote ? "write" : "read");
-    if (serialOf(other) == state.serial) {
-      const Record &record = (*state.records)[recordNumber(other)];
-      if (record.kind == Record::Kind::Bulk && record.completions == 0 && !otherWrote && check.shared) {
+    const Record *record = serialOf(other) == state.serial ? &(*state.records)[recordNumber(other)] : nullptr;
+    if (record && check.shared) {
+      // The store read before, or reads now what was written after it was issued.
+      const bool storeFirst = record->kind == Record::Kind::Bulk && record->completions == 0 && !otherWrote;
+      const bool writeFirst = check.reads && check.viewer.operation && state.current && otherWrote &&
+                              record->kind == Record::Kind::Thread && record->warp < state.current->clocks.size() &&
+                              clockOf(other) > state.current->clocks[record->warp];
+      if (storeFirst || writeFirst) {
         kind = ReportKind::SourceInUse;
-        text = "shared memory that a bulk store may still read is overwritten";
-      } else if (record.kind != Record::Kind::Thread) {
-        text += " by an asynchronous operation that is not waited for";
       }
     }
-    if (check.async && kind != ReportKind::SourceInUse) {
-      text += "; this one is by an asynchronous operation, which is ordered as its issue was";
+    if (repeated(state, kind, op, other)) {
+      return;
+    }
+    std::string text = "shared memory that a bulk store may still read is overwritten";
+    if (kind != ReportKind::SourceInUse) {
+      text = std::string(check.writes ? "a write" : "a read") + " that nothing orders after an earlier " +
+             (otherWrote ? "write" : "read");
+      if (record && record->kind != Record::Kind::Thread) {
+        text += " by an asynchronous operation that is not waited for";
+      }
+      if (check.async) {
+        text += "; this one is by an asynchronous operation, which is ordered as its issue was";
+      }
     }
     report(state, kind, text, check.shared ? sharedAddress(*check.access.cta, address) : globalAddress(address), op,
            check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
@@ -189,11 +200,13 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
       bool crossed = false;
       if (check.async && !fenced(write, check.viewer)) {
         crossed = true;
-        report(state, ReportKind::MissingProxyFence,
-               std::string(check.writes ? "written" : "read") +
-                   " through the async proxy after a generic write, without fence.proxy.async between",
-               check.shared ? sharedAddress(*check.access.cta, address) : globalAddress(address), op, check.viewer.warp,
-               -1, whatOf(check.access, true), write, "write");
+        if (!repeated(state, ReportKind::MissingProxyFence, op, write)) {
+          report(state, ReportKind::MissingProxyFence,
+                 std::string(check.writes ? "written" : "read") +
+                     " through the async proxy after a generic write, without fence.proxy.async between",
+                 check.shared ? sharedAddress(*check.access.cta, address) : globalAddress(address), op,
+                 check.viewer.warp, -1, whatOf(check.access, true), write, "write");
+        }
       }
       // Often the neighbours are of the same writer.
       if (!crossed && serialOf(write) == state.serial) {
@@ -248,6 +261,19 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
 
 void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) {
   const uint64_t end = address + bytes;
+  // The common case: one word of initialised shared memory that no byte was accessed in, and no mbarrier lies in.
+  if (bytes == 4 && check.shared && address / 4 < check.shared->cells.size() &&
+      check.shared->state[address / 4] == 15) {
+    Cell &cell = check.shared->cells[address / 4];
+    if (!isMarked(cell.write, bytesMark)) {
+      if (cell.read == 0 && cell.write >> 6 == check.okay) {
+        (check.writes ? cell.write : cell.read) = check.self;
+      } else {
+        accessCell(check, cell, address);
+      }
+      return;
+    }
+  }
   for (uint64_t word = address & ~uint64_t(3); word < end; word += 4) {
     uint8_t mask = 15;
     if (word < address) {
@@ -272,10 +298,12 @@ void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) 
     }
     if (check.reads && (*bits & mask) != mask && !check.uninitialisedTold && !(*bits & holdsMbarrier)) {
       check.uninitialisedTold = true;
-      report(check.state, ReportKind::UninitialisedMemory, "bytes are read that nobody has written",
-             check.shared ? sharedAddress(*check.access.cta, word) : globalAddress(word), check.access.actor.op,
-             check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
-             whatOf(check.access, check.async));
+      if (!repeated(check.state, ReportKind::UninitialisedMemory, check.access.actor.op, 0)) {
+        report(check.state, ReportKind::UninitialisedMemory, "bytes are read that nobody has written",
+               check.shared ? sharedAddress(*check.access.cta, word) : globalAddress(word), check.access.actor.op,
+               check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
+               whatOf(check.access, check.async));
+      }
     }
     if (check.writes) {
       if (*bits & holdsMbarrier) {

@@ -40,6 +40,11 @@ void Checker::asyncIssued(Warp &warp, const Op &op, Lanes lanes, uint64_t id, As
   operation.known = Impl::snapshot(mine, lanes);
   operation.lanes = lanes;
   operation.issueEvent = state.events;
+  if (record.kind == Record::Kind::Bulk) {
+    for (const WarpState &warp : state.warps) {
+      operation.clocks.push_back(warp.clock);
+    }
+  }
   state.operations.insert_or_assign(id, std::move(operation));
   if (kind == AsyncKind::Wgmma && !mine.wgmmaFenced) {
     impl->report(state, ReportKind::MissingWgmmaFence,

@@ -17,6 +17,10 @@ struct Last {
 };
 thread_local Last last;
 
+/// Of clusters; one count for all checkers, since memory remembers whose accesses it has seen. Under serialMutex.
+uint64_t lastSerial = 0;
+std::mutex serialMutex;
+
 } // namespace
 
 Checker::Checker() : impl(std::make_unique<Impl>(*this)) {
@@ -94,19 +98,20 @@ void Checker::ctaBegins(Cta &cta) {
     if (!grid->begun) {
       grid->begun = ++impl->time;
     }
-    if (impl->lastSerial >= maxSerial) {
+    std::lock_guard counting(serialMutex);
+    if (lastSerial >= maxSerial) {
       // Serials begin again: no memory may remember the clusters that had them.
       for (const Allocation *allocation : GlobalMemory::instance().all()) {
         if (allocation->shadow) {
           allocation->shadow->forgetAccesses();
         }
       }
-      impl->lastSerial = 0;
+      lastSerial = 0;
       impl->endedAt.clear();
     }
     std::shared_ptr<ClusterState> state = std::make_shared<ClusterState>();
     state->cluster = &cta.cluster;
-    state->serial = ++impl->lastSerial;
+    state->serial = ++lastSerial;
     state->grid = grid;
     state->ctas.resize(cta.cluster.ctas.size());
     state->warpsPerCta = static_cast<uint32_t>(cta.warps.size());
@@ -214,7 +219,8 @@ void Checker::fault(const Fault &fault) {
     break;
   }
   const Warp *warp = fault.actor.warp;
-  const uint32_t number = warp ? state->of(*warp).number : static_cast<uint32_t>(state->warps.size());
+  const uint32_t number =
+      warp && kind != ReportKind::Deadlock ? state->of(*warp).number : static_cast<uint32_t>(state->warps.size());
   std::string address;
   if (kind == ReportKind::OutOfBounds || kind == ReportKind::Misaligned) {
     const uint64_t shared = fault.address >= sharedWindow ? fault.address - sharedWindow : fault.address;

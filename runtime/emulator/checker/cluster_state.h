@@ -156,6 +156,7 @@ struct Operation {
   Lanes lanes = 0;
   uint64_t issueEvent = 0;
   bool readsShared = false;
+  std::vector<uint32_t> clocks; ///< of a bulk copy: of the cluster's warps, when it was issued
 };
 
 struct GridState;
@@ -222,7 +223,7 @@ struct Checker::Impl {
   /// By serial number: what became of a cluster's grid, for races between grids.
   std::unordered_map<uint64_t, std::shared_ptr<ClusterState>> bySerial; ///< until their grid ends
   std::unordered_map<uint64_t, uint64_t> endedAt;                       ///< and when that was
-  uint64_t lastSerial = 0, time = 0;
+  uint64_t time = 0;
   std::atomic<uint64_t> epoch = 1; ///< changes when a cluster comes: a thread's remembered one may be another then
   std::mutex releasedMutex;
   std::map<std::pair<uint64_t, uint64_t>, std::vector<checking::Released>>
@@ -274,6 +275,8 @@ struct Checker::Impl {
   AccessPlace placeOf(Epoch epoch, ClusterState &state, std::string what, const Op *&op);
   static std::string sharedAddress(const Cta &cta, uint64_t offset);
   static std::string globalAddress(uint64_t address);
+  /// Whether such a report is there already; it is counted then. Before any words are made.
+  bool repeated(ClusterState &state, ReportKind kind, const Op *op, Epoch other);
   /// Makes the report, unless the same one is there.
   void report(ClusterState &state, ReportKind kind, const std::string &text, const std::string &address, const Op *op,
               uint32_t warp, int lane, const std::string &what, Epoch other = 0, const std::string &otherWhat = {});
@@ -282,6 +285,7 @@ struct Checker::Impl {
   checking::MbarrierState *mbarrier(ClusterState &state, const Cta &owner, uint32_t offset);
   void usesMbarrier(ClusterState &state, const Actor &actor, Lanes lanes, checking::MbarrierState &barrier,
                     const std::string &what);
+  void reportEarlyPhase(ClusterState &state, checking::MbarrierState &barrier);
 };
 
 } // namespace emulator

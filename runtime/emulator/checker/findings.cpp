@@ -18,17 +18,18 @@ std::string hexadecimal(uint64_t value) {
 } // namespace
 
 std::string Checker::Impl::sharedAddress(const Cta &cta, uint64_t offset) {
-  const Kernel &kernel = *cta.cluster.grid.config.kernel;
-  const uint64_t within = offset - reservedSharedBytes;
-  if (offset < reservedSharedBytes) {
-    return "shared " + hexadecimal(offset) + " (reserved)";
+  const Parameter *variable = nullptr;
+  for (const Parameter &candidate : cta.cluster.grid.config.kernel->sharedVariables) {
+    if (candidate.offset <= offset) {
+      variable = &candidate;
+    }
   }
-  if (within >= kernel.staticSharedBytes) {
-    return "dynamic shared+" + hexadecimal(within - kernel.staticSharedBytes) + " (address " + hexadecimal(offset) +
-           ") of CTA rank " + std::to_string(cta.rank);
+  std::string where = "shared " + hexadecimal(offset) + (offset < reservedSharedBytes ? " (reserved)" : "");
+  if (variable) {
+    where = (variable->size ? "shared " : "") + variable->name + "+" + hexadecimal(offset - variable->offset) +
+            " (address " + hexadecimal(offset) + ")";
   }
-  return "shared+" + hexadecimal(within) + " (address " + hexadecimal(offset) + ") of CTA rank " +
-         std::to_string(cta.rank);
+  return where + " of CTA rank " + std::to_string(cta.rank);
 }
 
 std::string Checker::Impl::globalAddress(uint64_t address) {
@@ -80,6 +81,17 @@ AccessPlace Checker::Impl::placeOf(Epoch epoch, ClusterState &state, std::string
   const bool thread = record.kind == Record::Kind::Thread;
   const int lane = !thread ? record.lane : laneOf(epoch) == manyLanes ? -1 : static_cast<int>(laneOf(epoch));
   return place(*of, record.op, record.warp, lane, thread ? std::move(what) : "asynchronous " + what);
+}
+
+bool Checker::Impl::repeated(ClusterState &state, ReportKind kind, const Op *op, Epoch other) {
+  const Op *otherOp = nullptr;
+  if (other && recordNumber(other) != 0) {
+    std::shared_ptr<ClusterState> holder = serialOf(other) == state.serial ? nullptr : clusterOf(other, state);
+    const ClusterState *of = serialOf(other) == state.serial ? &state : holder.get();
+    otherOp = of ? (*of->records)[recordNumber(other)].op : nullptr;
+  }
+  auto lineOf = [](const Op *op) { return op && op->source ? op->source->place.line : 0; };
+  return log.repeated({kind, state.grid->kernelHash, lineOf(op), lineOf(otherOp)});
 }
 
 void Checker::Impl::report(ClusterState &state, ReportKind kind, const std::string &text, const std::string &address,

@@ -33,6 +33,13 @@ public:
 
   uint32_t get(uint32_t warp, uint32_t word) const { return at(warp * WordsOfWarp + word); }
   void raise(uint32_t warp, uint32_t word, uint32_t value) { raiseAt(warp * WordsOfWarp + word, value); }
+  /// Clocks of lanes of a warp, whose words are there.
+  void raiseClocks(uint32_t warp, uint32_t lanes, uint32_t clock) {
+    uint32_t *mine = words.data() + warp * WordsOfWarp;
+    for (uint32_t lane = 0; lane < 32; ++lane) {
+      mine[lane] = lanes >> lane & 1 && mine[lane] < clock ? clock : mine[lane];
+    }
+  }
   const uint32_t *clocks(uint32_t warp) const { return words.data() + warp * WordsOfWarp; }
 
   /// Phases known to be complete of the cluster's mbarrier `index`.
@@ -51,11 +58,7 @@ public:
       words.resize(other.words.size());
     }
     phasesBegin = std::max(phasesBegin, other.phasesBegin);
-    uint32_t *mine = words.data();
-    const uint32_t *theirs = other.words.data();
-    for (size_t i = 0; i < other.words.size(); ++i) {
-      mine[i] = std::max(mine[i], theirs[i]);
-    }
+    raiseAll(words.data(), other.words.data(), other.words.size());
     dependency |= other.dependency;
     for (const auto &[serial, clock] : other.foreign) {
       addForeign(serial, clock);
@@ -102,6 +105,7 @@ public:
   std::vector<std::pair<uint64_t, std::shared_ptr<const Knowledge>>> foreign;
 
 private:
+  static void raiseAll(uint32_t *mine, const uint32_t *theirs, size_t count);
   uint32_t at(size_t index) const { return index < words.size() ? words[index] : 0; }
   void raiseAt(size_t index, uint32_t value) {
     if (index >= words.size()) {

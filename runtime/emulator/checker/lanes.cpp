@@ -1,11 +1,43 @@
 // What lanes know, and how it spreads: by meetings, by releases that somebody acquires.
 
 #include "checker/cluster_state.h"
+#include <algorithm>
 #include <bit>
 
 namespace emulator {
 
 using namespace checking;
+
+namespace {
+
+void raiseWords(uint32_t *mine, const uint32_t *theirs, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    mine[i] = std::max(mine[i], theirs[i]);
+  }
+}
+
+#ifdef __x86_64__
+/// The least x86-64 has no maximum of unsigned words.
+__attribute__((target("avx2"))) void raiseWordsAvx2(uint32_t *__restrict mine, const uint32_t *__restrict theirs,
+                                                    size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    mine[i] = mine[i] < theirs[i] ? theirs[i] : mine[i];
+  }
+}
+#endif
+
+} // namespace
+
+void Knowledge::raiseAll(uint32_t *mine, const uint32_t *theirs, size_t count) {
+#ifdef __x86_64__
+  static const bool avx2 = __builtin_cpu_supports("avx2");
+  if (avx2 && mine != theirs) {
+    raiseWordsAvx2(mine, theirs, count);
+    return;
+  }
+#endif
+  raiseWords(mine, theirs, count);
+}
 
 const Knowledge &Checker::Impl::known(const WarpState &warp, unsigned lane) {
   for (const LaneGroup &group : warp.groups) {
@@ -65,9 +97,7 @@ void Checker::Impl::merge(WarpState &warp, Lanes lanes, const Knowledge *news) {
     return;
   }
   Knowledge &together = warp.groups[first].known;
-  for (Lanes rest = lanes; rest; rest &= rest - 1) {
-    together.raise(warp.number, Knowledge::Clock + static_cast<uint32_t>(std::countr_zero(rest)), warp.clock);
-  }
+  together.raiseClocks(warp.number, lanes, warp.clock);
   if (news) {
     together.join(*news);
   }
@@ -81,9 +111,7 @@ void Checker::Impl::publish(WarpState &warp, Lanes lanes, Knowledge &into) {
       into.join(group.known);
     }
   }
-  for (Lanes rest = lanes; rest; rest &= rest - 1) {
-    into.raise(warp.number, Knowledge::Clock + static_cast<uint32_t>(std::countr_zero(rest)), warp.clock);
-  }
+  into.raiseClocks(warp.number, lanes, warp.clock);
   warp.published = true;
 }
 
@@ -244,14 +272,14 @@ void Checker::proxyFence(Warp &warp, const Op &op, std::string_view proxies, Lan
     viewer.known = &Impl::known(mine, viewer.lane);
     return impl->ordered(barrier.init, false, viewer);
   };
-  if (proxies == "mbarrier_init" || proxies.starts_with("async") || proxies.empty()) {
+  if (proxies == "mbarrier_init" || proxies.starts_with("async")) {
     for (MbarrierState &barrier : state.mbarriers) {
       if (barrier.live && !barrier.fenced && ownOrKnown(barrier)) {
         barrier.fenced = true;
       }
     }
   }
-  if (proxies == "mbarrier_init") {
+  if (!proxies.starts_with("async")) {
     return;
   }
   Impl::split(mine, lanes);

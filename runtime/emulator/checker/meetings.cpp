@@ -139,6 +139,20 @@ void Checker::Impl::usesMbarrier(ClusterState &state, const Actor &actor, Lanes 
   }
 }
 
+/// A phase completed while the running operation, which completes on the mbarrier, was under way.
+void Checker::Impl::reportEarlyPhase(ClusterState &state, MbarrierState &barrier) {
+  if (barrier.countReported) {
+    return;
+  }
+  barrier.countReported = true;
+  const Record &copy = (*state.records)[state.current->record];
+  report(state, ReportKind::WrongTransactionCount,
+         "a phase completed while a copy that completes on the mbarrier was under way: fewer bytes were expected than "
+         "are copied",
+         sharedAddress(*barrier.owner, barrier.offset), copy.op, copy.warp, copy.lane, "copy",
+         barrier.record ? makeEpoch(state.serial, barrier.record, 0, manyLanes) : 0, "expect_tx");
+}
+
 void Checker::mbarrierInit(Actor actor, Cta &owner, uint32_t offset, uint32_t count) {
   ClusterState &state = impl->of(owner.cluster);
   CtaState &cta = state.ctas[owner.rank];
@@ -222,14 +236,8 @@ void Checker::mbarrierCompletes(Actor actor, Cta &owner, uint32_t offset, int64_
     return;
   }
   Record &record = (*state.records)[state.current->record];
-  if (barrier->lastPhaseEvent > state.current->issueEvent && !barrier->countReported) {
-    barrier->countReported = true;
-    impl->report(state, ReportKind::WrongTransactionCount,
-                 "a phase completed while a copy that completes on the mbarrier was under way: fewer bytes were "
-                 "expected than are copied",
-                 Impl::sharedAddress(owner, offset), record.op, record.warp, record.lane,
-                 "copy of " + std::to_string(bytes) + " bytes",
-                 barrier->record ? makeEpoch(state.serial, barrier->record, 0, manyLanes) : 0, "expect_tx");
+  if (barrier->lastPhaseEvent > state.current->issueEvent) {
+    impl->reportEarlyPhase(state, *barrier);
   }
   if (record.completions == 0) {
     record.firstCompletion = static_cast<uint32_t>(state.records->completions.size());
@@ -275,6 +283,12 @@ void Checker::mbarrierMisused(Actor actor, Cta &owner, uint32_t offset, const st
                                                                     : ReportKind::MbarrierMisuse;
   uint32_t warp = actor.warp ? state.of(*actor.warp).number : static_cast<uint32_t>(state.warps.size());
   MbarrierState *barrier = impl->mbarrier(state, owner, offset);
+  if (kind == ReportKind::DeadCta && !actor.warp && barrier && state.current && state.current->record &&
+      barrier->lastPhaseEvent > state.current->issueEvent) {
+    // Nobody waited for this copy, because the phase completed without it.
+    impl->reportEarlyPhase(state, *barrier);
+    return;
+  }
   impl->report(state, kind, text, Impl::sharedAddress(owner, offset), actor.op, warp, -1, "mbarrier operation",
                barrier ? barrier->init : 0, "mbarrier.init");
 }

@@ -95,7 +95,8 @@ bool Checker::Impl::orderedForeign(Epoch epoch, bool wasRead, const Viewer &view
   } else {
     std::lock_guard lock(mutex);
     auto ended = endedAt.find(serial);
-    bool earlier = ended != endedAt.end() && ended->second <= state.grid->begun;
+    // What is of no cluster of this checker was told to another one, whose time is over.
+    bool earlier = ended != endedAt.end() ? ended->second <= state.grid->begun : !bySerial.contains(serial);
     state.earlier.emplace(serial, earlier);
     if (earlier) {
       return true;

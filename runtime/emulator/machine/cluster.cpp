@@ -162,6 +162,7 @@ bool Cluster::turn(uint64_t &budget, bool &yielded) {
 void Cluster::deadlock() {
   Fault fault;
   fault.kind = Fault::Kind::Deadlock;
+  fault.actor.warp = ctas.front()->warps.front().get(); // Whose cluster it is; all its warps are in the text.
   fault.text = "nothing in the cluster can go on:\n" + describeWaits();
   if (grid.observer) {
     grid.observer->fault(fault);

@@ -160,6 +160,8 @@ void KernelProgram::placeSharedMemory() {
     }
     symbol.address = alignUp(end, alignmentOf(variable));
     end = symbol.address + variable.size;
+    kernel.sharedVariables.push_back(
+        {variable.name, static_cast<uint32_t>(symbol.address), static_cast<uint32_t>(variable.size)});
   }
   for (const ptx::Function *function : functions) {
     for (const ptx::Variable &variable : function->variables) {
@@ -172,6 +174,8 @@ void KernelProgram::placeSharedMemory() {
         continue;
       }
       functionShared[&variable] = static_cast<uint32_t>(end = alignUp(end, alignmentOf(variable)));
+      kernel.sharedVariables.push_back(
+          {variable.name, static_cast<uint32_t>(end), static_cast<uint32_t>(variable.size)});
       end += variable.size;
     }
   }
@@ -181,6 +185,7 @@ void KernelProgram::placeSharedMemory() {
   for (ModuleSymbol *symbol : dynamicSymbols) {
     symbol->address = end;
   }
+  kernel.sharedVariables.push_back({"dynamic shared", static_cast<uint32_t>(end), 0});
   for (const ptx::Variable *variable : dynamicVariables) {
     functionShared[variable] = static_cast<uint32_t>(end);
   }

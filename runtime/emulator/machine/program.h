@@ -125,6 +125,8 @@ struct Kernel {
   const Code *code = nullptr;
   std::vector<Parameter> parameters;
   uint32_t parameterBytes = 0;
+  /// Where variables lie in the CTA's shared memory, in ascending order; size 0: all that follows (dynamic).
+  std::vector<Parameter> sharedVariables;
   uint32_t staticSharedBytes = 0; ///< without the 1,024 bytes that the hardware reserves
   uint32_t constantBytes = 0, localBytes = 0;
   ptx::LaunchBounds bounds;

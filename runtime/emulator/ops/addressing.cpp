@@ -175,7 +175,7 @@ bool resolve(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes, Lane
   Target targets[warpLanes];
   auto offsetsFrom = [&](std::byte *base, uint64_t origin) {
     for (unsigned lane = 0; lane < warpLanes; ++lane) {
-      result.host[lane] = base + (addresses[lane] - origin);
+      result.host[lane] = reinterpret_cast<std::byte *>(reinterpret_cast<uintptr_t>(base) + (addresses[lane] - origin));
     }
   };
   const bool writes = form.kind != MemoryAccess::Kind::Read;

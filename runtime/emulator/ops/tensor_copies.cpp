@@ -227,7 +227,15 @@ bool prepare(Warp &warp, const Op &op, unsigned lane, const TensorForm &form, Te
   if (!target.bytes) {
     return false;
   }
-  tellAccess(warp.cta, &op, MemoryAccess::Kind::Read, Proxy::TensorMap, nullptr, address, tensorMapBytes);
+  if (Observer *observer = warp.grid().observer) { // Not the copy's access but the thread's that issues it.
+    MemoryAccess access;
+    access.actor = {&warp, &op};
+    access.proxy = Proxy::TensorMap;
+    access.lanes = 1;
+    access.addresses = &address;
+    access.bytes = tensorMapBytes;
+    observer->access(access);
+  }
   std::optional<TensorMap> map = TensorMap::unpack(target.bytes);
   auto refuse = [&](Fault::Kind kind, std::string text) {
     fault(warp, op, lane, kind, std::move(text));

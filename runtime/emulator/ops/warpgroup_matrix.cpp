@@ -214,6 +214,7 @@ Flow multiplyAsync(Warp &warp, const Op &op, Lanes lanes) {
     uint64_t id = engine.nextId();
     if (observer) {
       observer->asyncIssued(warp, op, lanes, id, Observer::AsyncKind::Wgmma);
+      observer->asyncRuns(id, warp.cta);
     }
     thread_local Factors factors;
     thread_local std::vector<std::byte *> accumulators;
