@@ -73,6 +73,7 @@ proto::Recipe describeRecipe(exec::RecipeAttr recipe, llvm::function_ref<uint32_
     for (int64_t size : weight.getType().getShape()) {
       source->add_shape(static_cast<uint64_t>(size));
     }
+    source->set_transposed(weight.getTransposed());
     if (r1::WeightAttr scales = weight.getScales()) {
       auto blocks = cast<r1::BlocksAttr>(weight.getType().getEncoding());
       source->mutable_scales()->set_shard(shardIndex(scales.getFile().getValue()));

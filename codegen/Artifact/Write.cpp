@@ -56,6 +56,10 @@ llvm::Expected<std::string> readWhole(const std::string &file) {
   return (*buffer)->getBuffer().str();
 }
 
+const std::string &filesFolderOf(const ArtifactContents &contents) {
+  return contents.filesFolder.empty() ? contents.modelFolder : contents.filesFolder;
+}
+
 /// The model's small files, those of them that there are.
 llvm::Expected<ModelFiles> readModelFiles(llvm::StringRef folder) {
   ModelFiles files;
@@ -141,7 +145,7 @@ llvm::Error checkIsNoInput(const ArtifactContents &contents, const proto::Manife
   }
   std::vector<std::string> inputs = {options.runnerPath};
   for (const auto &entry : modelFiles) {
-    inputs.push_back(join(contents.modelFolder, entry.first));
+    inputs.push_back(join(filesFolderOf(contents), entry.first));
   }
   for (const proto::Shard &shard : manifest.shards()) {
     inputs.push_back(join(contents.modelFolder, shard.name()));
@@ -165,7 +169,7 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
   if (llvm::Error error = openShards(manifest, shards)) {
     return error;
   }
-  llvm::Expected<ModelFiles> modelFiles = readModelFiles(contents.modelFolder);
+  llvm::Expected<ModelFiles> modelFiles = readModelFiles(filesFolderOf(contents));
   if (!modelFiles) {
     return modelFiles.takeError();
   }

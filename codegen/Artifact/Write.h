@@ -18,7 +18,8 @@ struct ArtifactContents {
   std::string object;                     ///< The kernels' ELF shared object.
   llvm::StringMap<uint64_t> scratchBytes; ///< By kernel symbol.
   CpuTarget target;
-  std::string modelFolder;
+  std::string modelFolder; ///< Where the weights are.
+  std::string filesFolder; ///< Where the tokenizer and its like are; empty: with the weights.
   /// Flags that changed the result, for the receipt, in a fixed order.
   std::vector<std::pair<std::string, std::string>> flags;
 };

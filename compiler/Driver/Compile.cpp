@@ -10,11 +10,14 @@
 #include "compiler/Driver/Pipeline.h"
 #include "compiler/Driver/Progress.h"
 #include "compiler/Driver/Register.h"
+#include "compiler/Transforms/AdoptLanguageModel.h"
 #include "compiler/Transforms/FusionReport.h"
 #include "compiler/Transforms/Passes.h"
 #include "dialects/Exec/Exec.h"
+#include "dialects/R1/R1.h"
 #include "frontends/HuggingFace/Import.h"
 #include "frontends/Onnx/Import.h"
+#include "frontends/Onnx/LanguageModelFiles.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/Pass.h"
@@ -120,7 +123,12 @@ public:
     context.appendDialectRegistry(registry);
     context.printOpOnDiagnostic(false);
     context.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
-      progress.print(formatDiagnostic(diagnostic));
+      std::string message = formatDiagnostic(diagnostic);
+      if (plainGraph && diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+        obstacles.push_back(std::move(message)); // There is another way to go.
+      } else {
+        progress.print(message);
+      }
       return success();
     });
   }
@@ -178,6 +186,11 @@ private:
     }
     llvm::StringRef folder = llvm::sys::path::parent_path(options.model);
     return folder.empty() ? "." : folder.str();
+  }
+
+  /// Where the tokenizer and its like lie.
+  std::string filesFolder() const {
+    return isOnnxGraph(options.model) ? languageModelFolder(options.model) : options.model;
   }
 
   /// Everything that can be known to be wrong before any work is done.
@@ -275,10 +288,15 @@ private:
       return BadData;
     }
     isGraph = module->lookupSymbol<func::FuncOp>("main") != nullptr;
+    if (isGraph && options.referencesWeights) {
+      return fail(Unsupported, "--weights reference is for Hugging Face checkpoints; the weights of a graph are "
+                               "embedded");
+    }
+    if (int status = isGraph && options.form != GraphForm::Graph ? adopt() : Done) {
+      return status;
+    }
     if (isGraph) {
-      return options.referencesWeights ? fail(Unsupported, "--weights reference is for Hugging Face checkpoints; the "
-                                                           "weights of a graph are embedded")
-                                       : Done;
+      return Done;
     }
     auto modelContext = module->getOperation()->getAttrOfType<IntegerAttr>("r1.max_context");
     int64_t limit = modelContext ? modelContext.getInt() : defaultMaxContext;
@@ -291,10 +309,71 @@ private:
     return Done;
   }
 
+  /// Decides whether a graph is compiled as a language model, and tells the module what the files beside it say.
+  int adopt() {
+    LanguageModelForm form = languageModelFormOf(*module);
+    if (!form.problem.empty()) {
+      if (options.form == GraphForm::Model) {
+        return fail(Unsupported, options.model, "cannot be compiled as a language model: " + form.problem);
+      }
+      if (form.isLikely) {
+        progress.print(options.model +
+                       ": warning: compiled as a plain graph, and not as a language model: " + form.problem);
+      }
+      return Done;
+    }
+    llvm::Expected<LanguageModelFiles> files = readLanguageModelFiles(filesFolder(), form.vocabulary);
+    if (!files) {
+      return fail(files.takeError(), BadData);
+    }
+    if (options.form == GraphForm::Auto) {
+      plainGraph = module->clone();
+    }
+    isGraph = false;
+    Builder builder(&context);
+    Operation *op = module->getOperation();
+    op->setAttr("r1.architecture",
+                builder.getStringAttr(files->architecture.empty() ? "exported model" : files->architecture));
+    op->setAttr("r1.vocabulary", builder.getI64IntegerAttr(form.vocabulary));
+    // Who asks for a longer context than nothing tells of knows the model.
+    int64_t limit = files->maxContext.value_or(std::max(options.maxContext, defaultMaxContext));
+    op->setAttr("r1.max_context", builder.getI64IntegerAttr(limit));
+    op->setAttr("r1.bos_token", builder.getI64IntegerAttr(files->bosToken));
+    op->setAttr("r1.eos_tokens", builder.getDenseI64ArrayAttr(files->eosTokens));
+    llvm::SmallString<256> tokenizer(filesFolder());
+    llvm::sys::path::append(tokenizer, "tokenizer.json");
+    if (files->eosTokens.empty() && llvm::sys::fs::exists(tokenizer)) {
+      progress.print(filesFolder() + ": warning: nothing here says which token ends an answer (config.json, "
+                                     "generation_config.json or genai_config.json); answers end at --max-tokens");
+    }
+    return Done;
+  }
+
   int transform() {
+    int status = lower();
+    if (status != Done && plainGraph && !obstacles.empty()) {
+      progress.print(
+          options.model + ": warning: compiled as a plain graph, and not as a language model: " + obstacles.front() +
+          "\n  --explain-fusion says what nearly became an operation with a kernel; --as graph does without this "
+          "warning");
+      module = std::exchange(plainGraph, {});
+      isGraph = true;
+      status = lower();
+    }
+    plainGraph = {};
+    if (options.explainsFusion) {
+      llvm::outs() << (options.isJson ? report.json() : report.text());
+      llvm::outs().flush();
+    }
+    return status;
+  }
+
+  /// Runs the pipeline.
+  int lower() {
     progress.begin("lowering");
     PassManager passes(&context);
-    if (options.explainsFusion) {
+    if (options.explainsFusion && !hasReport) {
+      hasReport = true;
       report.attach(context);
       // A plain graph is compiled from primitives: what could be recognised in it is told of a copy.
       if (isGraph && failed(explainGraph())) {
@@ -316,11 +395,7 @@ private:
       buildPipeline(passes, pipeline, phaseEnds);
     }
     bool succeeded = mlir::succeeded(passes.run(*module));
-    lowerSeconds = progress.end();
-    if (options.explainsFusion) {
-      llvm::outs() << (options.isJson ? report.json() : report.text());
-      llvm::outs().flush();
-    }
+    lowerSeconds += progress.end();
     isFinished = options.stopAfter <= Phase::Exec;
     return succeeded || status != Done ? status : Unsupported;
   }
@@ -345,10 +420,29 @@ private:
         return fail(std::move(error), CannotWrite);
       }
     }
-    if (phase == Phase::R1 && options.explainsFusion && !isGraph) {
-      report.take(current);
+    if (phase == Phase::R1 && !isGraph) {
+      countParameters(current);
+      if (options.explainsFusion) {
+        report.take(current);
+      }
     }
     return phase == options.stopAfter ? writeResult(textOf(current)) : Done;
+  }
+
+  /// An importer of checkpoints knows how many parameters there are; what of a graph is one shows after fusion.
+  static void countParameters(ModuleOp module) {
+    if (module->hasAttr("r1.parameters")) {
+      return;
+    }
+    int64_t count = 0;
+    llvm::DenseSet<Attribute> known;
+    module.walk([&](r1::WeightOp weight) {
+      for (Attribute part : weight.getParts()) {
+        bool isNew = known.insert(part).second;
+        count += isNew ? cast<r1::WeightAttr>(part).getType().getNumElements() : 0;
+      }
+    });
+    module->setAttr("r1.parameters", Builder(module.getContext()).getI64IntegerAttr(count));
   }
 
   int emit() {
@@ -420,6 +514,7 @@ private:
     contents.scratchBytes = std::move(object.scratchBytes);
     contents.target = target;
     contents.modelFolder = modelFolder();
+    contents.filesFolder = filesFolder();
     contents.flags = {{"target", "cpu"},
                       {"cpu", target.name},
                       {"cpu-features", target.features},
@@ -436,7 +531,7 @@ private:
     writing.runnerPath = options.isProgram ? options.runner : "";
     writing.threads = options.threads;
     writing.progress = [this](uint64_t done, uint64_t total) { progress.update(done, total); };
-    llvm::SmallString<256> tokenizer(modelFolder());
+    llvm::SmallString<256> tokenizer(filesFolder());
     llvm::sys::path::append(tokenizer, "tokenizer.json");
     if (!isGraph && !llvm::sys::fs::exists(tokenizer)) {
       progress.print(tokenizer.str().str() + ": warning: is not there; the model will take token ids, but no text");
@@ -537,11 +632,14 @@ private:
   CpuTarget target;
   std::string output;
   OwningOpRef<ModuleOp> module;
+  OwningOpRef<ModuleOp> plainGraph;   ///< What is compiled instead if a graph turns out to be no language model.
+  std::vector<std::string> obstacles; ///< What is in the way of a language model.
   CpuObject object;
   int64_t maxContext = 0;
   bool isFinished = false;
   FusionReport report;
-  bool isGraph = false; ///< A plain graph, and no language model.
+  bool isGraph = false;   ///< A plain graph, and no language model.
+  bool hasReport = false; ///< The report is of the first try.
   double importSeconds = 0, lowerSeconds = 0, emitSeconds = 0, writeSeconds = 0;
 };
 

@@ -9,8 +9,16 @@
 
 namespace elah {
 
+/// What an ONNX graph is compiled as.
+enum class GraphForm {
+  Auto,  ///< A language model with a paged cache if it is one that can be run so, a plain graph otherwise.
+  Model, ///< A language model, or an error that says what is in the way.
+  Graph  ///< A plain graph: named tensors in, named tensors out.
+};
+
 struct CompileOptions {
-  std::string model;  ///< The model's folder.
+  std::string model; ///< The model's folder, or an ONNX graph.
+  GraphForm form = GraphForm::Auto;
   std::string output; ///< Empty: named after the model's folder; for an earlier phase, stdout.
   std::string cpu = "host";
   int64_t maxContext = 0;         ///< Tokens of one sequence; 0: the model's own limit, but no more than 4,096.

@@ -1,6 +1,7 @@
 // An exported language model is a function of token ids, masks and past keys and values, with a batch. What runs is a
 // step: tokens of one sequence, their positions, and a cache. Names of inputs are what tells one from the other:
 // exporters agree on them (optimum, torch.onnx of transformers' models, the ONNX Runtime GenAI builder, mobius).
+#include "compiler/Transforms/AdoptLanguageModel.h"
 #include "compiler/Transforms/Passes.h"
 #include "compiler/Transforms/Probe.h"
 #include "dialects/R1/R1.h"
@@ -28,13 +29,16 @@ struct Past {
   int64_t width() const { return cast<RankedTensorType>(argument.getType()).getDimSize(3); }
 };
 
-/// The inputs of an exported language model.
-struct Inputs {
+/// An exported language model: its inputs, and what a step needs of its results.
+struct LanguageModel {
   BlockArgument ids, positions, mask, cachePositions;
   SmallVector<Past> pasts;
+  r1::CacheType cacheType; ///< Null without pasts.
+  Value logits;
 };
 
-std::optional<Past> pastOf(BlockArgument argument, StringRef name) {
+/// An input's layer and part, if its name is one of those that exporters give pasts.
+std::optional<std::pair<int64_t, r1::CachePart>> pastNamed(StringRef name) {
   static const llvm::Regex pattern("^past.*[._]([0-9]+)[._](key|value)s?$"), other("^past_(key|value)s?[._]([0-9]+)$");
   SmallVector<StringRef> groups;
   StringRef number, part;
@@ -47,38 +51,14 @@ std::optional<Past> pastOf(BlockArgument argument, StringRef name) {
   } else {
     return {};
   }
-  Past past{argument, 0, part == "key" ? r1::CachePart::Key : r1::CachePart::Value};
-  auto type = dyn_cast<RankedTensorType>(argument.getType());
-  bool fits = type && type.getRank() == 4 && !type.isDynamicDim(1) && !type.isDynamicDim(3) &&
-              type.getElementType().isF32() && !number.getAsInteger(10, past.layer);
-  return fits ? std::optional(past) : std::nullopt;
+  int64_t layer = 0;
+  return number.getAsInteger(10, layer)
+             ? std::nullopt
+             : std::optional(std::pair(layer, part == "key" ? r1::CachePart::Key : r1::CachePart::Value));
 }
 
-/// The inputs, if the function is a language model and these are all of them.
-std::optional<Inputs> inputsOf(func::FuncOp function) {
-  Inputs inputs;
-  for (BlockArgument argument : function.getArguments()) {
-    auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "r1.name");
-    auto type = dyn_cast<RankedTensorType>(argument.getType());
-    if (!name || !type) {
-      return {};
-    }
-    bool isPerToken = type.getRank() == 2 && type.getElementType().isSignlessInteger();
-    if (name == "input_ids" && isPerToken) {
-      inputs.ids = argument;
-    } else if (name == "position_ids" && isPerToken) {
-      inputs.positions = argument;
-    } else if (name == "attention_mask" && type.getRank() == 2) {
-      inputs.mask = argument;
-    } else if (name == "cache_position" && type.getRank() == 1) {
-      inputs.cachePositions = argument;
-    } else if (std::optional<Past> past = pastOf(argument, name)) {
-      inputs.pasts.push_back(*past);
-    } else {
-      return {};
-    }
-  }
-  return inputs.ids ? std::optional(inputs) : std::nullopt;
+bool isPast(RankedTensorType type) {
+  return type.getRank() == 4 && !type.isDynamicDim(1) && !type.isDynamicDim(3) && type.getElementType().isF32();
 }
 
 /// The type of a cache for these pasts; null if layers differ or are missing.
@@ -116,6 +96,112 @@ r1::ConcatOp presentOf(const Past &past) {
   return present;
 }
 
+/// Reads the function as a language model; says what is in the way if it is none.
+class Reader {
+public:
+  explicit Reader(func::FuncOp function) : function(function) {}
+
+  std::optional<LanguageModel> read() {
+    // Token ids and logits first: they tell a language model from other graphs.
+    for (BlockArgument argument : function.getArguments()) {
+      if (nameOf(argument) == "input_ids") {
+        model.ids = argument;
+      }
+    }
+    for (unsigned index = 0; index < function.getNumResults(); ++index) {
+      auto name = function.getResultAttrOfType<StringAttr>(index, "r1.name");
+      if (name && name == "logits") {
+        model.logits = function.front().getTerminator()->getOperand(index);
+      }
+    }
+    if (!model.ids || !model.logits) {
+      return fail("a language model's step has an input 'input_ids' and an output 'logits', found none " +
+                  Twine(model.ids ? "of the latter" : "of the former"));
+    }
+    isLikely = true;
+    if (auto type = dyn_cast<RankedTensorType>(model.ids.getType());
+        !type || type.getRank() != 2 || !type.getElementType().isSignlessInteger()) {
+      return fail("input_ids: expected integers [batch, sequence], found " + text(model.ids.getType()));
+    }
+    if (auto type = dyn_cast<RankedTensorType>(model.logits.getType());
+        !type || type.getRank() != 3 || type.isDynamicDim(2) || !type.getElementType().isF32()) {
+      return fail("logits: expected f32 [batch, sequence, vocabulary], found " + text(model.logits.getType()));
+    }
+    for (BlockArgument argument : function.getArguments()) {
+      if (argument != model.ids && !takeInput(argument, nameOf(argument))) {
+        return {};
+      }
+    }
+    if (!model.pasts.empty()) {
+      model.cacheType = cacheTypeOf(model.pasts);
+      if (!model.cacheType) {
+        return fail("the past keys and values of some layer are missing, or not as wide as those of the others");
+      }
+    }
+    for (const Past &past : model.pasts) {
+      if (!presentOf(past)) {
+        return fail(nameOf(past.argument) + ": expected that keys and values are put behind it and nothing else reads "
+                                            "it; a buffer of fixed length that is written into is not supported");
+      }
+    }
+    return model;
+  }
+
+  bool isLikely = false;
+  std::string problem;
+
+private:
+  std::nullopt_t fail(const Twine &what) {
+    problem = what.str();
+    return std::nullopt;
+  }
+
+  static std::string text(Type type) {
+    std::string text;
+    llvm::raw_string_ostream(text) << type;
+    return text;
+  }
+
+  std::string nameOf(BlockArgument argument) {
+    auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "r1.name");
+    return name ? name.str() : "";
+  }
+
+  bool takeInput(BlockArgument argument, StringRef name) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    auto expect = [&](bool isTrue, const char *what) {
+      if (!isTrue) {
+        fail(name + ": expected " + what + ", found " + text(argument.getType()));
+      }
+      return isTrue;
+    };
+    if (name == "position_ids") {
+      model.positions = argument;
+      return expect(type && type.getRank() == 2 && type.getElementType().isSignlessInteger(),
+                    "integers [batch, sequence]");
+    }
+    if (name == "attention_mask") {
+      model.mask = argument;
+      return expect(type && type.getRank() == 2, "one number for each token, [batch, past + sequence]");
+    }
+    if (name == "cache_position") {
+      model.cachePositions = argument;
+      return expect(type && type.getRank() == 1, "integers [sequence]");
+    }
+    if (std::optional<std::pair<int64_t, r1::CachePart>> named = pastNamed(name)) {
+      model.pasts.push_back({argument, named->first, named->second});
+      return expect(type && isPast(type), "f32 [batch, heads, past, width] with known heads and width");
+    }
+    fail("input '" + name +
+         "' is none that a step has: input_ids, attention_mask, position_ids, cache_position, and past keys and values "
+         "such as past_key_values.0.key");
+    return false;
+  }
+
+  func::FuncOp function;
+  LanguageModel model;
+};
+
 /// Makes sizes static that are the same in steps of different sizes. Graphs compute shapes from the sizes of their
 /// inputs, and with the batch gone most of what they compute are numbers.
 void refineTypes(func::FuncOp function) {
@@ -144,10 +230,12 @@ void refineTypes(func::FuncOp function) {
 
 class Adoption {
 public:
-  Adoption(func::FuncOp function, Inputs inputs, r1::CacheType cacheType)
-      : function(function), inputs(std::move(inputs)), cacheType(cacheType), builder(function.getContext()) {}
+  Adoption(func::FuncOp function, LanguageModel model)
+      : function(function), model(std::move(model)), builder(function.getContext()) {}
 
-  void run(Value logits) {
+  void run() {
+    r1::CacheType cacheType = model.cacheType;
+    Value logits = model.logits;
     Block &body = function.front();
     Location location = function.getLoc();
     auto perToken = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
@@ -156,18 +244,18 @@ public:
     Value cache = cacheType ? Value(body.addArgument(cacheType, location)) : Value();
     builder.setInsertionPointToStart(&body);
 
-    replace(inputs.ids, tokens);
-    replace(inputs.positions, positions);
-    replace(inputs.cachePositions, positions);
+    replace(model.ids, tokens);
+    replace(model.positions, positions);
+    replace(model.cachePositions, positions);
     Value count = r1::DimOp::create(builder, location, tokens, 0);
     // Presents first, in the order of the graph: the pasts in front of them are reads of what the cache had.
     SmallVector<std::pair<r1::ConcatOp, Past>> presents;
-    for (const Past &past : inputs.pasts) {
+    for (const Past &past : model.pasts) {
       presents.push_back({presentOf(past), past});
     }
     llvm::sort(presents, [](auto &lhs, auto &rhs) { return lhs.first->isBeforeInBlock(rhs.first); });
     Value read;
-    for (const Past &past : inputs.pasts) {
+    for (const Past &past : model.pasts) {
       read = r1::CacheReadOp::create(builder, location, cache, static_cast<uint64_t>(past.layer), past.part);
       replaceSizes(past, read);
     }
@@ -246,11 +334,11 @@ private:
 
   /// Nothing of a sequence is padding: the mask is ones, for `count` tokens.
   void replaceMask(Value count) {
-    if (!inputs.mask) {
+    if (!model.mask) {
       return;
     }
     Location location = function.getLoc();
-    Type element = typeOf(inputs.mask).getElementType();
+    Type element = typeOf(model.mask).getElementType();
     auto one = RankedTensorType::get({1}, builder.getI64Type());
     Value ones = r1::ConstantOp::create(
         builder, location,
@@ -263,8 +351,7 @@ private:
       ones = r1::CastOp::create(builder, location, ones, element);
     }
     auto type = RankedTensorType::get({1, ShapedType::kDynamic}, element);
-    inputs.mask.replaceAllUsesWith(
-        r1::BroadcastToOp::create(builder, location, type, ones, shape, DenseI64ArrayAttr()));
+    model.mask.replaceAllUsesWith(r1::BroadcastToOp::create(builder, location, type, ones, shape, DenseI64ArrayAttr()));
   }
 
   /// Rows of the cache as [1, heads, rows, width].
@@ -275,40 +362,38 @@ private:
   }
 
   func::FuncOp function;
-  Inputs inputs;
-  r1::CacheType cacheType;
+  LanguageModel model;
   OpBuilder builder;
 };
 
+/// The function that a graph is imported as; null if there is none.
+func::FuncOp graphOf(ModuleOp module) {
+  auto function = module.lookupSymbol<func::FuncOp>("main");
+  return function && function.getBody().hasOneBlock() ? function : func::FuncOp();
+}
+
 struct AdoptLanguageModelPass : impl::AdoptLanguageModelPassBase<AdoptLanguageModelPass> {
   void runOnOperation() override {
-    auto function = getOperation().lookupSymbol<func::FuncOp>("main");
-    if (!function || !function.getBody().hasOneBlock()) {
-      return;
-    }
-    std::optional<Inputs> inputs = inputsOf(function);
-    Value logits;
-    for (unsigned index = 0; index < function.getNumResults(); ++index) {
-      auto name = function.getResultAttrOfType<StringAttr>(index, "r1.name");
-      if (name && name == "logits") {
-        logits = function.front().getTerminator()->getOperand(index);
-      }
-    }
-    auto type = logits ? dyn_cast<RankedTensorType>(logits.getType()) : RankedTensorType();
-    if (!inputs || !type || type.getRank() != 3 || type.isDynamicDim(2) || !type.getElementType().isF32()) {
+    func::FuncOp function = graphOf(getOperation());
+    std::optional<LanguageModel> model = function ? Reader(function).read() : std::nullopt;
+    if (!model) {
       return; // A plain graph.
     }
-    r1::CacheType cacheType;
-    if (!inputs->pasts.empty()) {
-      cacheType = cacheTypeOf(inputs->pasts);
-      if (!cacheType || !llvm::all_of(inputs->pasts, presentOf)) {
-        return;
-      }
-    }
-    Adoption(function, *inputs, cacheType).run(logits);
+    Adoption(function, *model).run();
     refineTypes(function);
   }
 };
 
 } // namespace
+
+LanguageModelForm languageModelFormOf(ModuleOp module) {
+  func::FuncOp function = graphOf(module);
+  if (!function) {
+    return {false, "the model is no graph", 0};
+  }
+  Reader reader(function);
+  std::optional<LanguageModel> model = reader.read();
+  return {reader.isLikely, reader.problem, model ? typeOf(model->logits).getDimSize(2) : 0};
+}
+
 } // namespace elah

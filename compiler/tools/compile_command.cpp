@@ -70,7 +70,8 @@ std::string describe(const CLI::App *app, const CLI::Error &error) {
 int elahCompileCommand(int argc, char **argv) {
   elah::CompileOptions options;
   options.threads = std::max(1u, std::thread::hardware_concurrency());
-  std::string target = "cpu", weights = "embed", emit = "artifact", nextTokenLayers = "skip", stopAfter = "artifact";
+  std::string target = "cpu", weights = "embed", emit = "artifact", nextTokenLayers = "skip", stopAfter = "artifact",
+              form = "auto";
 
   CLI::App app("Compiles a model into one file that runs without Python and without this compiler.\n"
                "Reads only the headers of the checkpoint until the file is written.",
@@ -92,6 +93,12 @@ int elahCompileCommand(int argc, char **argv) {
       ->type_name("FOLDER");
   app.add_option("-o,--output", options.output, "The file to write (default: the folder's name with .elah)")
       ->type_name("FILE");
+  app.add_option(
+         "--as", form,
+         "What an ONNX graph becomes: auto (default): a language model that\nelah run --prompt asks if it is one; "
+         "model: that, or an error that\nsays why not; graph: named tensors in, named tensors out")
+      ->check(oneOf({"auto", "model", "graph"}))
+      ->type_name("NAME");
   app.add_option("--target", target, "What to compile for: cpu")->check(oneOf({"cpu"}))->type_name("NAME");
   app.add_option(
          "--cpu", options.cpu,
@@ -146,6 +153,9 @@ int elahCompileCommand(int argc, char **argv) {
   options.referencesWeights = weights == "reference";
   options.importsNextTokenLayers = nextTokenLayers == "import";
   options.isProgram = emit == "exe";
+  options.form = form == "model"   ? elah::GraphForm::Model
+                 : form == "graph" ? elah::GraphForm::Graph
+                                   : elah::GraphForm::Auto;
   for (int phase = 0; elah::phaseNames[phase] != stopAfter; ++phase) {
     options.stopAfter = static_cast<elah::Phase>(phase + 1);
   }

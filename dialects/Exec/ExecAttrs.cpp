@@ -157,6 +157,14 @@ LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, R
                          << type;
     }
   }
+  if (!isPacked) { // recipe_c6
+    for (Attribute source : sources) {
+      if (cast<WeightAttr>(source).getTransposed()) {
+        return emitError() << "a " << stringifyRecipeKind(kind) << " is made of sources that are not transposed, found "
+                           << source;
+      }
+    }
+  }
   return success();
 }
 

@@ -31,7 +31,8 @@ def Exec_RecipeAttr : AttrDef<Exec_Dialect, "Recipe"> {
     - `table`: the only source's bytes as they lie.
     - `panels`: the layout of `packing`. Sources are matrices [rows, k]: batch by batch those that are stacked along n;
       with `swiglu` per batch the gate and then the up projection. Elements keep their format if it is the packing's, and
-      are converted (widened to f32, multiplied by their block's scale, rounded to nearest even) otherwise.
+      are converted (widened to f32, multiplied by their block's scale, rounded to nearest even) otherwise. A source that
+      is `transposed` is read as the matrix that its type says.
     - `scales`: the f32 scales of the sources, in the same order as `panels` takes its sources.
     - `head_panels`: packing.batch heads; head h's matrix is made of rows h * head_stride + head_first and following of the
       only source: n rows of k values, or, with `transposed`, k rows of n values. Converted as for `panels`.
@@ -42,6 +43,7 @@ def Exec_RecipeAttr : AttrDef<Exec_Dialect, "Recipe"> {
     (C4) the sources of `scales` have scales.
     (C5) the source of `head_panels` is a matrix that holds all rows that the heads read, and its width is k (n, if
     transposed).
+    (C6) the sources of the other kinds lie as their types say, not transposed.
   }];
   let extraClassDeclaration = [{
     /// The bytes that the recipe makes.

@@ -64,6 +64,9 @@ Status checkSource(const proto::Source &source, const Shards &shards) {
     }
     ELAH_RETURN_IF_ERROR(checkRange(shards, scales.shard(), scales.offset(), product(scaleCountOf(source), 4)));
   }
+  if (source.transposed() && (source.shape_size() != 2 || source.has_scales())) {
+    return failure(ELAH_INVALID_DATA, "a transposed source is a matrix without block scales");
+  }
   return Status();
 }
 
@@ -161,6 +164,10 @@ Result<uint64_t> checkRecipe(const proto::Recipe &recipe, const Shards &shards) 
     ELAH_RETURN_IF_ERROR(checkSource(source, shards));
     if (source.format() == proto::ELEMENT_FORMAT_BYTES && recipe.kind() != proto::RECIPE_KIND_TABLE) {
       return failure(ELAH_INVALID_DATA, "only tables are made of bytes as they lie");
+    }
+    bool isPanelled = recipe.kind() == proto::RECIPE_KIND_PANELS || recipe.kind() == proto::RECIPE_KIND_HEAD_PANELS;
+    if (source.transposed() && !isPanelled) {
+      return failure(ELAH_INVALID_DATA, "only panels and head panels have transposed sources");
     }
   }
   bool isPanels = recipe.kind() == proto::RECIPE_KIND_PANELS;

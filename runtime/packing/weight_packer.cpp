@@ -13,19 +13,32 @@ namespace elah {
 namespace {
 
 constexpr uint64_t pieceBytes = 4 << 20;
+/// The least that is read at once of a row of a transposed matrix: less, and a file is read many times over, by pages.
+/// Where that needs larger pieces, they may grow to this.
+constexpr uint64_t runBytes = 2048, largestPieceBytes = 64 << 20;
 
 std::span<uint8_t> bytesOf(std::span<float> values) {
   return {reinterpret_cast<uint8_t *>(values.data()), values.size_bytes()};
 }
 
+/// The columns of a panel, each a row of k elements: `first` of them lie one after the other, and the others elsewhere.
+struct PanelRows {
+  const uint8_t *rows, *others;
+  uint64_t first;
+
+  const uint8_t *row(uint64_t column, uint64_t rowBytes) const {
+    return column < first ? rows + column * rowBytes : others + (column - first) * rowBytes;
+  }
+};
+
 /// Turns `panel` rows into steps of [column][Unit]; a Unit holds one column's elements of a step.
 template <typename Unit>
-void interleave(const uint8_t *rows, uint64_t rowBytes, uint64_t panel, uint64_t wholeSteps, uint8_t *output) {
+void interleave(const PanelRows &rows, uint64_t rowBytes, uint64_t panel, uint64_t wholeSteps, uint8_t *output) {
   constexpr uint64_t tile = 64 / sizeof(Unit); // a cache line of each row at a time
   for (uint64_t firstStep = 0; firstStep < wholeSteps; firstStep += tile) {
     uint64_t lastStep = std::min(wholeSteps, firstStep + tile);
     for (uint64_t column = 0; column < panel; ++column) {
-      const uint8_t *row = rows + column * rowBytes;
+      const uint8_t *row = rows.row(column, rowBytes);
       for (uint64_t step = firstStep; step < lastStep; ++step) {
         std::memcpy(output + (step * panel + column) * sizeof(Unit), row + step * sizeof(Unit), sizeof(Unit));
       }
@@ -33,8 +46,8 @@ void interleave(const uint8_t *rows, uint64_t rowBytes, uint64_t panel, uint64_t
   }
 }
 
-/// Writes a panel, given its columns as rows of k elements.
-void interleavePanel(const proto::Packing &packing, const uint8_t *rows, uint8_t *output) {
+/// Writes a panel, given its columns.
+void interleavePanel(const proto::Packing &packing, const PanelRows &rows, uint8_t *output) {
   uint64_t elementSize = elementBytes(packing.format()), unit = elementSize * packing.step();
   uint64_t rowBytes = packing.k() * elementSize, wholeSteps = packing.k() / packing.step();
   switch (unit) {
@@ -54,16 +67,30 @@ void interleavePanel(const proto::Packing &packing, const uint8_t *rows, uint8_t
     uint8_t *last = output + wholeSteps * packing.panel() * unit;
     std::memset(last, 0, packing.panel() * unit);
     for (uint64_t column = 0; column < packing.panel(); ++column) {
-      std::memcpy(last + column * unit, rows + column * rowBytes + wholeSteps * unit, rest * elementSize);
+      std::memcpy(last + column * unit, rows.row(column, rowBytes) + wholeSteps * unit, rest * elementSize);
+    }
+  }
+}
+
+/// `from`, `height` rows of `width` elements, as `width` rows of `height`.
+template <typename Element> void transpose(const uint8_t *from, uint64_t height, uint64_t width, uint8_t *to) {
+  constexpr uint64_t tile = 64 / sizeof(Element); // a cache line of each row at a time
+  for (uint64_t top = 0; top < height; top += tile) {
+    uint64_t bottom = std::min(height, top + tile);
+    for (uint64_t column = 0; column < width; ++column) {
+      for (uint64_t row = top; row < bottom; ++row) {
+        std::memcpy(to + (column * height + row) * sizeof(Element), from + (row * width + column) * sizeof(Element),
+                    sizeof(Element));
+      }
     }
   }
 }
 
 } // namespace
 
-/// Cuts `count` units of one part into pieces.
-void WeightPacker::addPieces(uint64_t part, uint64_t count, uint64_t unitBytes, uint64_t partOffset) {
-  uint64_t perPiece = std::max<uint64_t>(1, pieceBytes / unitBytes);
+/// Cuts `count` units of one part into pieces, of at least `least` units where there are as many.
+void WeightPacker::addPieces(uint64_t part, uint64_t count, uint64_t unitBytes, uint64_t partOffset, uint64_t least) {
+  uint64_t perPiece = std::max(least, pieceBytes / unitBytes);
   for (uint64_t first = 0; first < count; first += perPiece) {
     uint64_t units = std::min(perPiece, count - first);
     allPieces.push_back({partOffset + first * unitBytes, units * unitBytes, part, first});
@@ -74,8 +101,17 @@ WeightPacker::WeightPacker(const proto::Recipe &recipe, const ShardFiles &files)
   const proto::Packing &packing = recipe.packing();
   if (recipe.kind() == proto::RECIPE_KIND_PANELS) {
     PanelLayout layout(packing);
+    bool hasTransposed = false;
+    for (const proto::Source &source : recipe.sources()) {
+      hasTransposed |= source.transposed();
+    }
+    uint64_t least = 1;
+    if (hasTransposed) {
+      uint64_t wanted = runBytes / (layout.panelColumns * layout.elementBytes);
+      least = std::max(least, std::min(wanted, largestPieceBytes / layout.panelBytes));
+    }
     for (uint64_t matrix = 0; matrix < packing.batch(); ++matrix) {
-      addPieces(matrix, layout.panels, layout.panelBytes, matrix * layout.matrixBytes);
+      addPieces(matrix, layout.panels, layout.panelBytes, matrix * layout.matrixBytes, least);
     }
     return;
   }
@@ -100,7 +136,7 @@ WeightPacker::WeightPacker(const proto::Recipe &recipe, const ShardFiles &files)
     } else if (recipe.kind() == proto::RECIPE_KIND_TABLE) {
       unitBytes = elementBytes(source.format());
     }
-    addPieces(static_cast<uint64_t>(i), count, unitBytes, offset);
+    addPieces(static_cast<uint64_t>(i), count, unitBytes, offset, 1);
     offset += count * unitBytes;
   }
 }
@@ -142,17 +178,47 @@ Status WeightPacker::packVector(const Piece &piece, std::span<uint8_t> output) c
   return Status();
 }
 
+/// Reads `count` rows of a matrix from `first` on whose file holds its columns, a row each.
+Status WeightPacker::readTransposed(const proto::Source &source, uint64_t first, uint64_t count,
+                                    std::span<uint8_t> rows) const {
+  uint64_t height = source.shape(0), width = source.shape(1), elementSize = elementBytes(source.format());
+  std::vector<uint8_t> runs(rows.size());
+  if (count == height) {
+    ELAH_RETURN_IF_ERROR(files.read(source.shard(), source.offset(), runs));
+  } else {
+    uint64_t run = count * elementSize;
+    for (uint64_t column = 0; column < width; ++column) {
+      uint64_t offset = source.offset() + (column * height + first) * elementSize;
+      ELAH_RETURN_IF_ERROR(files.read(source.shard(), offset, std::span(runs).subspan(column * run, run)));
+    }
+  }
+  switch (elementSize) {
+  case 1:
+    transpose<uint8_t>(runs.data(), width, count, rows.data());
+    break;
+  case 2:
+    transpose<uint16_t>(runs.data(), width, count, rows.data());
+    break;
+  default:
+    transpose<uint32_t>(runs.data(), width, count, rows.data());
+  }
+  return Status();
+}
+
 /// Reads `count` rows of a matrix from `first` on, as `format`: bytes as they lie, or widened,
 /// scaled and rounded.
 Status WeightPacker::readRows(const proto::Source &source, uint64_t first, uint64_t count, proto::ElementFormat format,
                               std::span<uint8_t> rows) const {
   uint64_t columns = source.shape(1), rowBytes = columns * elementBytes(source.format());
-  uint64_t offset = source.offset() + first * rowBytes;
+  auto read = [&](std::span<uint8_t> bytes) {
+    return source.transposed() ? readTransposed(source, first, count, bytes)
+                               : files.read(source.shard(), source.offset() + first * rowBytes, bytes);
+  };
   if (source.format() == format) {
-    return files.read(source.shard(), offset, rows);
+    return read(rows);
   }
   std::vector<uint8_t> raw(count * rowBytes);
-  ELAH_RETURN_IF_ERROR(files.read(source.shard(), offset, raw));
+  ELAH_RETURN_IF_ERROR(read(raw));
   std::vector<float> values(count * columns);
   widen(source.format(), raw.data(), values);
   if (source.has_scales()) {
@@ -182,39 +248,39 @@ Status WeightPacker::packPanels(const Piece &piece, std::span<uint8_t> output) c
   uint64_t rowBytes = packing.k() * layout.elementBytes;
   uint64_t halves = packing.swiglu() ? 2 : 1;
   int perHalf = static_cast<int>(static_cast<uint64_t>(recipe.sources_size()) / (packing.batch() * halves));
-  std::vector<uint8_t> rows(packing.panel() * rowBytes);
+  uint64_t panelCount = piece.size / layout.panelBytes;
+  uint64_t first = piece.first * layout.panelColumns;
+  uint64_t count = std::min(panelCount * layout.panelColumns, layout.columns - first);
+  // The columns of all panels, of each half one after the other; what the last panel has too many is zero.
+  uint64_t halfBytes = panelCount * layout.panelColumns * rowBytes;
+  std::vector<uint8_t> rows(halves * halfBytes);
 
-  // Copies rows [first, first + count) of the sources that are stacked from `source` on to the
-  // panel's columns from `column` on.
-  auto take = [&](int source, uint64_t first, uint64_t count, uint64_t column) -> Status {
-    for (int end = source + perHalf; source < end && count > 0; ++source) {
+  // Copies rows [first, first + count) of the sources that are stacked from `source` on.
+  auto take = [&](int source, std::span<uint8_t> target) -> Status {
+    uint64_t skipped = first, left = count;
+    for (int end = source + perHalf; source < end && left > 0; ++source) {
       const proto::Source &part = recipe.sources(source);
       uint64_t height = part.shape(0);
-      if (first >= height) {
-        first -= height;
+      if (skipped >= height) {
+        skipped -= height;
         continue;
       }
-      uint64_t here = std::min(count, height - first);
-      std::span<uint8_t> target(&rows[column * rowBytes], here * rowBytes);
-      ELAH_RETURN_IF_ERROR(readRows(part, first, here, packing.format(), target));
-      first = 0;
-      count -= here;
-      column += here;
+      uint64_t here = std::min(left, height - skipped);
+      ELAH_RETURN_IF_ERROR(readRows(part, skipped, here, packing.format(), target.first(here * rowBytes)));
+      target = target.subspan(here * rowBytes);
+      skipped = 0;
+      left -= here;
     }
     return Status();
   };
-  uint64_t panelCount = piece.size / layout.panelBytes;
+  for (uint64_t half = 0; half < halves; ++half) {
+    int source = static_cast<int>(piece.part * halves + half) * perHalf;
+    ELAH_RETURN_IF_ERROR(take(source, std::span(rows).subspan(half * halfBytes, halfBytes)));
+  }
   for (uint64_t i = 0; i < panelCount; ++i) {
-    uint64_t first = (piece.first + i) * layout.panelColumns;
-    uint64_t count = std::min(layout.panelColumns, layout.columns - first);
-    if (count < layout.panelColumns) {
-      std::fill(rows.begin(), rows.end(), uint8_t(0));
-    }
-    for (uint64_t half = 0; half < halves; ++half) {
-      int source = static_cast<int>(piece.part * halves + half) * perHalf;
-      ELAH_RETURN_IF_ERROR(take(source, first, count, half * layout.panelColumns));
-    }
-    interleavePanel(packing, rows.data(), &output[i * layout.panelBytes]);
+    const uint8_t *panel = &rows[i * layout.panelColumns * rowBytes];
+    interleavePanel(packing, {panel, panel + (halves - 1) * halfBytes, layout.panelColumns},
+                    &output[i * layout.panelBytes]);
   }
   return Status();
 }
@@ -240,7 +306,7 @@ Status WeightPacker::packHead(const Piece &piece, std::span<uint8_t> output) con
       }
       narrow(packing.format(), row, &rows[column * rowBytes]);
     }
-    interleavePanel(packing, rows.data(), &output[panel * layout.panelBytes]);
+    interleavePanel(packing, {rows.data(), nullptr, packing.panel()}, &output[panel * layout.panelBytes]);
   }
   return Status();
 }

@@ -28,12 +28,13 @@ public:
   Status pack(const Piece &piece, std::span<uint8_t> output) const;
 
 private:
-  void addPieces(uint64_t part, uint64_t count, uint64_t unitBytes, uint64_t partOffset);
+  void addPieces(uint64_t part, uint64_t count, uint64_t unitBytes, uint64_t partOffset, uint64_t least);
   Status packVector(const Piece &piece, std::span<uint8_t> output) const;
   Status packPanels(const Piece &piece, std::span<uint8_t> output) const;
   Status packHead(const Piece &piece, std::span<uint8_t> output) const;
   Status readRows(const proto::Source &source, uint64_t first, uint64_t count, proto::ElementFormat format,
                   std::span<uint8_t> rows) const;
+  Status readTransposed(const proto::Source &source, uint64_t first, uint64_t count, std::span<uint8_t> rows) const;
 
   const proto::Recipe &recipe;
   const ShardFiles &files;

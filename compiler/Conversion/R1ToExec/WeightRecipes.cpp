@@ -40,10 +40,6 @@ FailureOr<SmallVector<r1::WeightAttr>> matricesOf(Operation *user, Value weight)
   SmallVector<r1::WeightAttr> matrices;
   for (Attribute attribute : op.getParts()) {
     auto part = cast<r1::WeightAttr>(attribute);
-    if (part.getTransposed()) {
-      return user->emitOpError() << "expected a weight that lies as [outputs, inputs], found " << part.getName()
-                                 << " transposed";
-    }
     if (part.getType().getRank() < 3) {
       matrices.push_back(part);
       continue;

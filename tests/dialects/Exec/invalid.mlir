@@ -45,6 +45,12 @@
 
 // -----
 
+#w = #r1.weight<"w" in "model.onnx" at 128 size 8192 : tensor<64x64xbf16> transposed = true>
+// expected-error@+1 {{a table is made of sources that are not transposed, found #r1.weight<"w"}}
+#recipe_c6 = #exec.recipe<kind = table, sources = [#w]>
+
+// -----
+
 #v = #r1.weight<"v" in "model.safetensors" at 0 size 128 : tensor<64xbf16>>
 // expected-error@+1 {{must have the 256 bytes of its recipe, found 128}}
 exec.weight @weight_c1 <kind = vector, sources = [#v]> bytes 128

@@ -100,6 +100,26 @@ TEST(Recipe, RefusesBrokenSources) {
   });
 }
 
+TEST(Recipe, RefusesBrokenTransposedSources) {
+  auto transpose = [](proto::Recipe &r) { r.mutable_sources(0)->set_transposed(true); };
+  EXPECT_TRUE(checkRecipe(
+                  [&] {
+                    proto::Recipe recipe = good(proto::RECIPE_KIND_PANELS);
+                    transpose(recipe);
+                    return recipe;
+                  }(),
+                  oneShard(65'536))
+                  .ok());
+  for (proto::RecipeKind kind : {proto::RECIPE_KIND_VECTOR, proto::RECIPE_KIND_TABLE}) {
+    expectRefused(kind, "only panels and head panels have transposed sources", transpose);
+  }
+  expectRefused(proto::RECIPE_KIND_SCALES, "a transposed source is a matrix without block scales", transpose);
+  expectRefused(proto::RECIPE_KIND_PANELS, "a transposed source is a matrix", [&](auto &r) {
+    transpose(r);
+    r.mutable_sources(0)->add_shape(1);
+  });
+}
+
 TEST(Recipe, RefusesBrokenScales) {
   proto::RecipeKind kind = proto::RECIPE_KIND_SCALES;
   auto scales = [](proto::Recipe &recipe) { return recipe.mutable_sources(0)->mutable_scales(); };

@@ -16,6 +16,11 @@ constexpr proto::ElementFormat F32 = proto::ELEMENT_FORMAT_F32, BF16 = proto::EL
 
 using Bytes = std::vector<uint8_t>;
 
+proto::Source asTransposed(proto::Source source) {
+  source.set_transposed(true);
+  return source;
+}
+
 class WeightPackerTest : public testing::Test {
 protected:
   float value(const proto::Source &source, uint64_t index) const {
@@ -35,7 +40,7 @@ protected:
 
   /// The element (row, column) of a source in the packing's format.
   Bytes element(const proto::Source &source, uint64_t row, uint64_t column, proto::ElementFormat format) const {
-    uint64_t index = row * source.shape(1) + column;
+    uint64_t index = source.transposed() ? column * source.shape(0) + row : row * source.shape(1) + column;
     Bytes bytes(elementBytes(format));
     if (source.format() == format) {
       std::memcpy(bytes.data(), folder.bytes(source.shard(), source.offset() + index * bytes.size()), bytes.size());
@@ -284,6 +289,38 @@ TEST_F(WeightPackerTest, GateAndUpProjectionShareAPanel) {
   }
 }
 
+TEST_F(WeightPackerTest, TransposedSourcesAreReadTheOtherWay) {
+  for (proto::ElementFormat target : {F32, BF16, F16}) {
+    for (proto::ElementFormat stored : {F32, BF16, F16, F8}) {
+      for (auto [n, k] : {std::pair<uint64_t, uint64_t>{1, 1}, {35, 19}, {16, 64}, {70, 33}}) {
+        proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_PANELS, {asTransposed(folder.addTensor(stored, {n, k})),
+                                                                      folder.addTensor(stored, {5, k}),
+                                                                      asTransposed(folder.addTensor(stored, {3, k}))});
+        setPacking(recipe, target, n + 8, k, 16, target == F32 ? 1 : 2);
+        expectPacks(recipe);
+      }
+    }
+  }
+}
+
+TEST_F(WeightPackerTest, TransposedGateAndUpProjectionsOfABatch) {
+  std::vector<proto::Source> sources;
+  for (int i = 0; i < 6; ++i) {
+    sources.push_back(asTransposed(folder.addTensor(BF16, {19, 27})));
+  }
+  proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_PANELS, sources);
+  setPacking(recipe, BF16, 38, 27, 32, 2, 3, true);
+  expectPacks(recipe);
+}
+
+TEST_F(WeightPackerTest, LargeTransposedPanelsComeInPieces) {
+  proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_PANELS, {asTransposed(folder.addTensor(F32, {1'495, 1'025})),
+                                                                asTransposed(folder.addTensor(F32, {1'495, 1'025}))});
+  setPacking(recipe, F32, 1'495, 1'025, 64, 1, 2);
+  expectPacks(recipe);
+  EXPECT_EQ(pieces, 4u);
+}
+
 TEST_F(WeightPackerTest, LargePanelsComeInPieces) {
   proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_PANELS,
                                     {folder.addTensor(BF16, {1'494, 1'025}), folder.addTensor(BF16, {1, 1'025}),
@@ -305,6 +342,7 @@ TEST_F(WeightPackerTest, HeadPanelsInBothOrientations) {
         uint64_t stride = height + 5, first = 4;
         for (const proto::Source &source :
              {folder.addTensor(BF16, {heads * stride, width}), folder.addTensor(F32, {heads * stride, width}),
+              asTransposed(folder.addTensor(F32, {heads * stride, width})),
               folder.addScaled(heads * stride, width, 7, 6)}) {
           proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_HEAD_PANELS, {source});
           setPacking(recipe, target, n, k, 16, target == F32 ? 1 : 2, heads);

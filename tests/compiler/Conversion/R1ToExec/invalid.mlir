@@ -548,25 +548,3 @@ module attributes {r1.max_context = 128 : i64} {
 // expected-error@+1 {{expected the attribute r1.max_context}}
 module {
 }
-
-// -----
-
-// Kernels do not read weights the other way round yet.
-#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
-#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#head = #r1.weight<"onnx::MatMul_7" in "m.onnx" at 0 size 12800 : tensor<100x64xbf16> transposed = true>
-!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
-!rows = tensor<?x64xf32>
-!i = tensor<?xi32>
-module attributes {r1.max_context = 128 : i64} {
-  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
-    %table = r1.weight [#embed] : tensor<100x64xbf16>
-    %scale = r1.weight [#vector] : tensor<64xbf16>
-    %head = r1.weight [#head] : tensor<100x64xbf16>
-    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
-    %n = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, tensor<64xbf16>) -> !rows
-    // expected-error@+1 {{expected a weight that lies as [outputs, inputs], found "onnx::MatMul_7" transposed}}
-    %l = r1.linear %n, %head : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
-    return %l, %cache : tensor<?x100xf32>, !cache
-  }
-}
