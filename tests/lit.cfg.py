@@ -1,6 +1,7 @@
 import os
 
 import lit.formats
+import lit.util
 
 config.name = "elah"
 config.test_format = lit.formats.ShTest(execute_external=False)
@@ -18,3 +19,5 @@ if os.path.exists("/dev/nvidia0"):
     config.available_features.add("gpu")
 if os.path.exists("/usr/local/cuda/lib64/libnvrtc.so"):
     config.available_features.add("nvrtc")
+if lit.util.which("nvcc"):
+    config.available_features.add("nvcc")

@@ -359,6 +359,20 @@ CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *pa
   });
 }
 
+CUresult cuLinkCreate(unsigned int count, CUjit_option *options, void **values, CUlinkState *state) {
+  return cuLinkCreate_v2(count, options, values, state);
+}
+
+CUresult cuLinkAddData(CUlinkState state, CUjitInputType type, void *data, size_t bytes, const char *name,
+                       unsigned int count, CUjit_option *options, void **values) {
+  return cuLinkAddData_v2(state, type, data, bytes, name, count, options, values);
+}
+
+CUresult cuLinkAddFile(CUlinkState state, CUjitInputType type, const char *path, unsigned int count,
+                       CUjit_option *options, void **values) {
+  return cuLinkAddFile_v2(state, type, path, count, options, values);
+}
+
 CUresult cuLinkComplete(CUlinkState handle, void **cubin, size_t *bytes) {
   return callInContext([&](Context &) {
     const std::shared_ptr<LinkState> state = linkOf(handle);
