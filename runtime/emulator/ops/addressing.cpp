@@ -138,6 +138,11 @@ bool misaligned(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes, c
 
 } // namespace
 
+std::unique_lock<std::mutex> inMemoryOrder(const Warp &warp) {
+  static std::mutex mutex;
+  return warp.observer ? std::unique_lock(mutex) : std::unique_lock<std::mutex>();
+}
+
 bool resolve(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes, LaneAddresses &result) {
   uint64_t addresses[warpLanes];
   if (form.narrow) {

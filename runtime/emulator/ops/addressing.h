@@ -7,6 +7,7 @@
 #include "machine/decoder.h"
 #include "machine/grid.h"
 #include "machine/warp.h"
+#include <mutex>
 
 namespace emulator {
 
@@ -37,6 +38,11 @@ bool cacheWords(Decoder &decoder, bool store);
 struct LaneAddresses {
   std::byte *host[warpLanes];
 };
+
+/// Held from before an atomic operation or a strong store is told until its bytes are written, where somebody observes:
+/// host threads then tell of them in the order in which memory sees them. Otherwise a count's last comer could be told
+/// of before those who came before it.
+std::unique_lock<std::mutex> inMemoryOrder(const Warp &warp);
 
 /// Resolves, checks and tells the observer.
 bool resolve(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes, LaneAddresses &result);

@@ -69,6 +69,7 @@ void swapWide(Operation operation, std::byte *memory, const std::byte *value, co
 Flow atomic(Warp &warp, const Op &op, Lanes lanes) {
   const AtomicForm &form = *static_cast<const AtomicForm *>(op.form);
   LaneAddresses at;
+  const std::unique_lock<std::mutex> inOrder = inMemoryOrder(warp);
   if (!resolve(warp, op, form, lanes, at)) {
     return Flow::Ended;
   }

@@ -156,6 +156,10 @@ template <typename Element, typename Register, bool strong> Flow store(Warp &war
       return Flow::Next;
     }
   }
+  std::unique_lock<std::mutex> inOrder;
+  if constexpr (strong) {
+    inOrder = inMemoryOrder(warp);
+  }
   LaneAddresses at;
   if (!resolve(warp, op, form, lanes, at)) {
     return Flow::Ended;

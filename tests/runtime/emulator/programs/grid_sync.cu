@@ -6,7 +6,9 @@ static __device__ void grid_barrier(unsigned *arrived, unsigned *generation) {
   if (threadIdx.x == 0) {
     const unsigned now = load_acquire(generation);
     __threadfence();
-    if (atomicAdd(arrived, 1) == gridDim.x - 1) {
+    const bool last = atomicAdd(arrived, 1) == gridDim.x - 1;
+    __threadfence(); // The others' additions come before what the last one does.
+    if (last) {
       *arrived = 0;
       __threadfence();
       store_release(generation, now + 1);
