@@ -1,14 +1,9 @@
 // What every kernel knows of a step: see elah/cuda_kernel.h.
 #pragma once
 
-namespace elah {
+#include "ptx/types.cuh"
 
-using int32_t = int;
-using uint32_t = unsigned;
-using uint64_t = unsigned long long;
-using int64_t = long long;
-using uint16_t = unsigned short;
-using uint8_t = unsigned char;
+namespace elah {
 
 /// The order of enum elah_dim.
 struct Dims {
