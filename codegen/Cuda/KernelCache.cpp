@@ -1,12 +1,11 @@
-// A file of the cache: magic, then the fields of CompiledKernel, numbers as 8 bytes and strings behind their length,
-// then the XXH3-64 of all that, so that a torn or damaged file is noticed.
+// A file of the cache is a serialized kernel. No lock is needed: what has a name never changes, and its name appears
+// when it is whole.
 #include "codegen/Cuda/KernelCache.h"
 #include "codegen/Cuda/KernelSources.h"
 #define XXH_INLINE_ALL
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <set>
@@ -18,74 +17,10 @@ namespace elah::cuda {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view magic = "elah kernel 1\n\0\0";
-
-void put(std::string &bytes, uint64_t value) { bytes.append(reinterpret_cast<const char *>(&value), sizeof(value)); }
-void put(std::string &bytes, std::string_view text) {
-  put(bytes, static_cast<uint64_t>(text.size()));
-  bytes.append(text);
-}
-
-/// Reads what `put` wrote; `good` turns false at the first thing that does not fit.
-struct Reader {
-  std::string_view bytes;
-  bool good = true;
-
-  uint64_t number() {
-    uint64_t value = 0;
-    good = good && bytes.size() >= sizeof(value);
-    if (good) {
-      std::memcpy(&value, bytes.data(), sizeof(value));
-      bytes.remove_prefix(sizeof(value));
-    }
-    return value;
-  }
-  std::string text() {
-    uint64_t size = number();
-    good = good && size <= bytes.size();
-    std::string value(good ? bytes.substr(0, size) : "");
-    bytes.remove_prefix(good ? size : 0);
-    return value;
-  }
-};
-
-std::string contentOf(const CompiledKernel &kernel) {
-  std::string bytes(magic);
-  put(bytes, kernel.registers);
-  put(bytes, kernel.staticSharedBytes);
-  put(bytes, kernel.stackBytes);
-  put(bytes, kernel.spillBytes);
-  put(bytes, static_cast<uint64_t>(kernel.remarks.size()));
-  for (const std::string &remark : kernel.remarks) {
-    put(bytes, remark);
-  }
-  put(bytes, kernel.ptx);
-  put(bytes, kernel.cubin);
-  put(bytes, static_cast<uint64_t>(XXH3_64bits(bytes.data(), bytes.size())));
-  return bytes;
-}
-
-std::optional<CompiledKernel> parse(std::string_view bytes) {
-  if (bytes.size() < magic.size() + 8 || !bytes.starts_with(magic)) {
-    return std::nullopt;
-  }
-  uint64_t checksum = 0;
-  std::memcpy(&checksum, bytes.data() + bytes.size() - 8, 8);
-  if (checksum != XXH3_64bits(bytes.data(), bytes.size() - 8)) {
-    return std::nullopt;
-  }
-  Reader reader{bytes.substr(magic.size(), bytes.size() - magic.size() - 8)};
-  CompiledKernel kernel;
-  kernel.registers = static_cast<uint32_t>(reader.number());
-  kernel.staticSharedBytes = static_cast<uint32_t>(reader.number());
-  kernel.stackBytes = static_cast<uint32_t>(reader.number());
-  kernel.spillBytes = static_cast<uint32_t>(reader.number());
-  for (uint64_t remarks = reader.number(); reader.good && remarks > 0; --remarks) {
-    kernel.remarks.push_back(reader.text());
-  }
-  kernel.ptx = reader.text();
-  kernel.cubin = reader.text();
-  return reader.good && reader.bytes.empty() ? std::optional(kernel) : std::nullopt;
+/// Adds a text to what is hashed, so that no two lists of texts look alike.
+void put(std::string &all, std::string_view text) {
+  all += std::to_string(text.size()) + ":";
+  all += text;
 }
 
 /// Adds the device code that `text` includes, and what that includes, by name.
@@ -126,8 +61,8 @@ std::string KernelCache::keyOf(const std::string &source, const std::string &com
   }
   for (const KernelSource &header : kernelSources()) {
     if (names.contains(header.name)) {
-      put(all, std::string_view(header.name));
-      put(all, std::string_view(header.text));
+      put(all, header.name);
+      put(all, header.text);
     }
   }
   XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
@@ -150,7 +85,17 @@ std::optional<CompiledKernel> KernelCache::find(const std::string &key) const {
     bytes.append(buffer, count);
   }
   std::fclose(file);
-  return parse(bytes);
+  return deserialize(bytes);
+}
+
+void KernelCache::removeLeftovers() const {
+  std::error_code error;
+  for (const fs::directory_entry &entry : fs::directory_iterator(folder, error)) {
+    auto age = fs::file_time_type::clock::now() - entry.last_write_time(error);
+    if (entry.path().filename().string().starts_with(".") && !error && age > std::chrono::hours(24)) {
+      fs::remove(entry.path(), error);
+    }
+  }
 }
 
 bool KernelCache::store(const std::string &key, const CompiledKernel &kernel) const {
@@ -163,7 +108,7 @@ bool KernelCache::store(const std::string &key, const CompiledKernel &kernel) co
   if (descriptor < 0) {
     return false;
   }
-  std::string bytes = contentOf(kernel);
+  std::string bytes = serialize(kernel);
   bool good = true;
   for (size_t done = 0; good && done < bytes.size();) {
     ssize_t count = ::write(descriptor, bytes.data() + done, bytes.size() - done);

@@ -24,6 +24,9 @@ public:
   /// Whether the kernel is in the cache now. A cache that cannot be written costs time only.
   bool store(const std::string &key, const CompiledKernel &kernel) const;
 
+  /// Removes what processes that were killed a day ago or earlier have left half written.
+  void removeLeftovers() const;
+
   std::string fileOf(const std::string &key) const;
 
 private:

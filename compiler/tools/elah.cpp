@@ -1,5 +1,6 @@
 // elah: compiles a model, and everything that one can do with a compiled one. The verbs on artifacts are those of
 // elah-run (runtime/commands), which needs no compiler.
+#include "codegen/Cuda/CompileKernels.h"
 #include "commands/commands.h"
 #include "compiler/tools/compile_command.h"
 #include "llvm/ADT/StringRef.h"
@@ -61,6 +62,9 @@ std::string suggestion(llvm::StringRef word) {
 } // namespace
 
 int main(int argc, char **argv) {
+  if (std::optional<int> status = elah::cuda::runKernelCompiler(argc, argv)) {
+    return *status; // This is a child process of `elah compile`.
+  }
   llvm::StringRef word = argc > 1 ? argv[1] : "";
   if (word.empty()) {
     printHelp(stderr);

@@ -1,5 +1,6 @@
 #include "tests/codegen/Cuda/KernelRunner.h"
 #include "codegen/Cuda/KernelCache.h"
+#include "codegen/Cuda/KernelGates.h"
 #include "codegen/Cuda/Nvrtc.h"
 #include "drivers/cuda/launch.h"
 #include "emulator/include/elah_emulator.h"
@@ -348,17 +349,10 @@ std::optional<CompiledKernel> compileForTest(const KernelSpec &spec, std::string
 
 std::string complaintsOf(const KernelSpec &spec, const CompiledKernel &kernel) {
   std::string complaints;
-  for (const std::string &remark : kernel.remarks) {
-    complaints += remark + "\n";
+  for (const std::string &finding : gateFindings(spec, kernel, *findCudaTarget("h800"))) {
+    complaints += (complaints.empty() ? spec.symbol + " (" + spec.schedule + "): " : "; ") + finding;
   }
-  if (kernel.spillBytes) {
-    complaints += "spills " + std::to_string(kernel.spillBytes) + " bytes\n";
-  }
-  if (spec.maxRegisters && kernel.registers > spec.maxRegisters) {
-    complaints += "takes " + std::to_string(kernel.registers) + " registers, the schedule claims " +
-                  std::to_string(spec.maxRegisters) + "\n";
-  }
-  return complaints.empty() ? "" : spec.symbol + " (" + spec.schedule + "): " + complaints;
+  return complaints;
 }
 
 RunOutcome runKernels(std::span<const KernelSpec> kernels, std::vector<Operand> &operands, const Dims &bucket,
