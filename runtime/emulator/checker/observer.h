@@ -74,7 +74,8 @@ public:
   virtual void warpEnds(Warp &) {}
   virtual void fault(const Fault &) {}
 
-  /// Before an instruction runs. Only where `wantsInstructions`.
+  /// Before an instruction runs: once, even where it waits and then looks again. `lanes` is 0 where the guard lets none
+  /// pass. Only where `wantsInstructions`.
   virtual bool wantsInstructions() const { return false; }
   virtual void instruction(Warp &, const Op &, Lanes) {}
 

@@ -44,7 +44,8 @@ Exit status: 0 ok, 2 usage, 3 the kernel faulted, 4 the checker has reports)";
 
 struct Settings {
   std::string file, kernel, out = ".", nvrtc;
-  std::string order, numerics, device, seed, threads; ///< empty: as the environment says
+  std::string order, numerics, device, seed, threads, trace; ///< empty: as the environment says
+  std::string counters;                                      ///< a file, "-" for stdout; empty: not asked for
   std::vector<std::string> buffers, arguments, compilerOptions;
   std::vector<unsigned> grid = {1}, block = {128}, cluster;
   unsigned shared = 0;
@@ -167,6 +168,22 @@ CUfunction choose(CUmodule module, const std::string &wanted) {
   return fitting.front();
 }
 
+/// Of the one launch, also where it faulted: how far it came.
+void writeCounters(const std::string &to) {
+  if (to.empty() || elah_emulator_launch_count() == 0) {
+    return;
+  }
+  if (to == "-") {
+    std::printf("%s", elah_emulator_launch_text(0));
+    return;
+  }
+  std::ofstream file(to);
+  file << elah_emulator_launch_json(0) << "\n";
+  if (!file.flush()) {
+    throw UsageError(to + ": cannot be written");
+  }
+}
+
 unsigned dimension(const std::vector<unsigned> &given, size_t index) { return index < given.size() ? given[index] : 1; }
 
 int run(const Settings &settings) {
@@ -179,6 +196,8 @@ int run(const Settings &settings) {
                                                           {"threads", settings.threads},
                                                           {"adversarial", settings.adversarial ? "1" : ""},
                                                           {"check", settings.check ? "1" : ""},
+                                                          {"count", settings.counters.empty() ? "" : "1"},
+                                                          {"trace", settings.trace},
                                                           {"print", "0"}};
   for (const auto &[name, value] : options) {
     if (!value.empty() && elah_emulator_set_option(name, value.c_str()) != 0) {
@@ -204,8 +223,13 @@ int run(const Settings &settings) {
   }
   const std::vector<size_t> parameters = parametersOf(function);
   if (parameters.size() != arguments.count()) {
-    throw UsageError("the kernel has " + std::to_string(parameters.size()) + " parameters, and " +
-                     std::to_string(arguments.count()) + " --arg are given");
+    std::string list;
+    for (size_t size : parameters) {
+      list += (list.empty() ? " of " : ", ") + std::to_string(size);
+    }
+    throw UsageError("the kernel has " + std::to_string(parameters.size()) + " parameters" + list +
+                     (list.empty() ? "" : " bytes") + ", and " + std::to_string(arguments.count()) +
+                     " --arg are given");
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (parameters[i] != arguments.bytesOf(i)) {
@@ -245,6 +269,7 @@ int run(const Settings &settings) {
   require(cuLaunchKernelEx(&config, function, arguments.pointers().data(), nullptr), "the launch", since);
   const CUresult ended = cuCtxSynchronize();
 
+  writeCounters(settings.counters);
   const size_t reports = elah_emulator_report_count();
   if (settings.json) {
     std::printf("[");
@@ -297,6 +322,9 @@ int main(int argc, char **argv) {
   app.add_option("--device", settings.device, "h800, h100, h100-pcie, h200, h20, gh200");
   app.add_option("--out", settings.out, "the folder for results; the current one");
   app.add_flag("--json", settings.json, "reports as JSON on stdout");
+  app.add_option("--counters", settings.counters,
+                 "what the kernel executed and moved: as JSON to a file, or as text to stdout for -");
+  app.add_option("--trace", settings.trace, "a file for the warps over emulated time, for Perfetto or Chrome");
   app.add_flag("--list", settings.list, "show the file's kernels and end");
   app.add_option("--nvrtc", settings.nvrtc, "NVRTC's library, for .cu files");
   app.add_option("--compiler-option", settings.compilerOptions, "for NVRTC, as -DN=4")->allow_extra_args(false);

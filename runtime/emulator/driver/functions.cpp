@@ -3,6 +3,7 @@
 #include "driver/api/functions.h"
 #include "driver/module.h"
 #include "driver/operation.h"
+#include "machine/occupancy.h"
 #include <algorithm>
 
 namespace emulator::driver {
@@ -189,8 +190,9 @@ static unsigned blocksPerMultiprocessor(const Function &function, int threads, s
   if (threads <= 0 || threads > static_cast<int>(function.kernel->maxThreads) || shared > UINT32_MAX) {
     return 0;
   }
-  return Machine::occupancy(*function.kernel, static_cast<uint32_t>(threads), static_cast<uint32_t>(shared),
-                            *function.module->context.device.properties);
+  return occupancyOf(*function.kernel, static_cast<uint32_t>(threads), static_cast<uint32_t>(shared),
+                     *function.module->context.device.properties)
+      .ctas();
 }
 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, CUfunction handle, int threads,

@@ -231,7 +231,7 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
   const std::shared_ptr<Sticky> sticky = context.sticky;
   const RunOptions options = Driver::instance().options;
   // What is asked for now counts, whatever attributes change before the launch's turn comes. The task owns what the
-  // grid refers to: the kernel, by its module; the observer.
+  // grid refers to: the kernel, by its module; who watches.
   auto body = [asked = std::make_shared<const LaunchConfig>(configOf(kernel)), module = kernel.module, sticky, options,
                primaries](Task &task) {
     LaunchConfig config = *asked;
@@ -240,16 +240,16 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
         config.primaries.push_back(std::move(grid));
       }
     }
-    std::shared_ptr<Observer> observer = makeObserver(config, options);
-    config.observer = observer.get();
+    const std::shared_ptr<Watch> watch = std::make_shared<Watch>(options);
+    config.observer = watch->observer();
     const TaskPointer kept = task.shared_from_this();
-    task.setGrid(Machine::instance().launch(std::move(config), options, [kept, sticky, observer](Grid &grid) {
+    task.setGrid(Machine::instance().launch(std::move(config), options, [kept, sticky, watch](Grid &grid) {
       if (const std::optional<Fault> fault = grid.wait()) {
         int none = 0;
         sticky->compare_exchange_strong(none, codeOf(fault->kind));
         reportFault(grid, *fault, codeOf(fault->kind));
       }
-      gridEnded(grid, observer);
+      watch->gridEnded(grid);
       kept->finish();
     }));
   };

@@ -15,6 +15,20 @@ ReportStore::ReportStore() {
   if (const char *path = std::getenv("ELAH_EMULATOR_REPORT")) {
     file = path;
   }
+  if (const char *path = std::getenv("ELAH_EMULATOR_COUNTERS")) {
+    counters = path;
+  }
+}
+
+/// Adds a line to a file that a variable names.
+static void append(const char *variable, const std::string &path, const std::string &line) {
+  std::FILE *to = std::fopen(path.c_str(), "a");
+  if (to) {
+    std::fprintf(to, "%s\n", line.c_str());
+    std::fclose(to);
+  } else {
+    std::fprintf(stderr, "%s: cannot write '%s': %s\n", variable, path.c_str(), std::strerror(errno));
+  }
 }
 
 void ReportStore::add(ReportEntry report) {
@@ -22,20 +36,19 @@ void ReportStore::add(ReportEntry report) {
   if (printing && file.empty()) {
     std::fprintf(stderr, "%s\n", report.text.c_str());
   } else if (printing) {
-    std::FILE *to = std::fopen(file.c_str(), "a");
-    if (to) {
-      std::fprintf(to, "%s\n", report.json.c_str());
-      std::fclose(to);
-    } else {
-      std::fprintf(stderr, "ELAH_EMULATOR_REPORT: cannot write '%s': %s\n", file.c_str(), std::strerror(errno));
-    }
+    append("ELAH_EMULATOR_REPORT", file, report.json);
   }
   reported.push_back(std::move(report));
 }
 
-void ReportStore::addLaunch(ReportEntry counters) {
+void ReportStore::addLaunch(ReportEntry launch) {
   std::lock_guard lock(mutex);
-  launched.push_back(std::move(counters));
+  if (counters == "stderr") {
+    std::fprintf(stderr, "%s", launch.text.c_str());
+  } else if (!counters.empty()) {
+    append("ELAH_EMULATOR_COUNTERS", counters, launch.json);
+  }
+  launched.push_back(std::move(launch));
 }
 
 const ReportEntry *ReportStore::report(size_t index) {

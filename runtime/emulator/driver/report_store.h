@@ -19,7 +19,7 @@ public:
   static ReportStore &instance();
 
   void add(ReportEntry report);
-  void addLaunch(ReportEntry counters);
+  void addLaunch(ReportEntry launch);
   /// Null where there is none; stays until `clear`.
   const ReportEntry *report(size_t index);
   const ReportEntry *launch(size_t index);
@@ -32,7 +32,8 @@ private:
   ReportStore();
   std::mutex mutex;
   std::deque<ReportEntry> reported, launched;
-  std::string file; ///< ELAH_EMULATOR_REPORT: JSON lines go there; empty: text to stderr
+  std::string file;     ///< ELAH_EMULATOR_REPORT: JSON lines go there; empty: text to stderr
+  std::string counters; ///< ELAH_EMULATOR_COUNTERS: likewise; "stderr": text to it; empty: kept only
   bool printing = true;
 };
 

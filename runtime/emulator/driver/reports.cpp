@@ -1,11 +1,11 @@
 #include "driver/reports.h"
-#include "checker/checker.h"
 #include "driver/report_store.h"
+#include <cstdio>
 
 namespace emulator::driver {
 
 /// One for all launches: what a kernel finds may concern what another one did.
-static const std::shared_ptr<Checker> &checker() {
+static const std::shared_ptr<Checker> &theChecker() {
   static const std::shared_ptr<Checker> *made = [] {
     auto *fresh = new std::shared_ptr<Checker>(std::make_shared<Checker>()); // The machine's threads outlive main.
     (*fresh)->reports().onReport = [](const Report &report) {
@@ -16,11 +16,49 @@ static const std::shared_ptr<Checker> &checker() {
   return *made;
 }
 
-std::shared_ptr<Observer> makeObserver(const LaunchConfig &, const RunOptions &options) {
-  return options.check ? checker() : nullptr;
+Watch::Watch(const RunOptions &options) {
+  std::vector<Observer *> all;
+  if (options.check) {
+    checker = theChecker();
+    all.push_back(checker.get());
+  }
+  if (options.count) {
+    counting = std::make_unique<CountingObserver>();
+    all.push_back(counting.get());
+  }
+  if (!options.trace.empty()) {
+    tracer = std::make_unique<Tracer>();
+    all.push_back(tracer.get());
+  }
+  if (all.size() > 1) {
+    several = std::make_unique<Observers>(std::move(all));
+  }
 }
 
-void clearFindings() { checker()->reports().clear(); }
+Observer *Watch::observer() {
+  if (several) {
+    return several.get();
+  }
+  if (checker) {
+    return checker.get();
+  }
+  return counting ? static_cast<Observer *>(counting.get()) : tracer.get();
+}
+
+void Watch::gridEnded(const Grid &grid) {
+  if (tracer) {
+    if (const std::string error = tracer->write(grid, grid.options.trace); !error.empty()) {
+      std::fprintf(stderr, "ELAH_EMULATOR_TRACE: %s\n", error.c_str());
+    }
+  }
+  if (counting) {
+    LaunchCounters counters = counting->counters(grid);
+    counters.emulatedCycles = tracer ? tracer->cycles() : 0;
+    ReportStore::instance().addLaunch({"counters", counters.toText(), counters.toJson()});
+  }
+}
+
+void clearFindings() { theChecker()->reports().clear(); }
 
 static const char *kindOf(Fault::Kind kind) {
   switch (kind) {
@@ -47,7 +85,7 @@ static const char *kindOf(Fault::Kind kind) {
 }
 
 void reportFault(const Grid &grid, const Fault &fault, CUresult code) {
-  if (grid.observer) {
+  if (grid.options.check) {
     return; // The checker was told of it, and says more.
   }
   const std::string &kernel = grid.config.kernel->name;
@@ -75,7 +113,5 @@ void reportFault(const Grid &grid, const Fault &fault, CUresult code) {
   entry.json += "}";
   ReportStore::instance().add(std::move(entry));
 }
-
-void gridEnded(const Grid &, const std::shared_ptr<Observer> &) {}
 
 } // namespace emulator::driver

@@ -24,7 +24,10 @@ const char *elah_emulator_report_text(size_t index);
 /* The same as one JSON object. */
 const char *elah_emulator_report_json(size_t index);
 
-/* Launches counted so far (option "count"), and each one's counters as text and as a JSON object. */
+/* Launches counted so far (option "count"), in the order in which they ended, and each one's counters as text and as a
+ * JSON object: instructions by class and by form ("ld.global.v4.u32"), by warps and by lanes; bytes by path with
+ * sectors of 32 and lines of 128 bytes; flops of wgmma and mma; bank conflicts; barriers; occupancy. All but "polls"
+ * and "emulatedCycles" follow from the kernel and its arguments, unless the kernel itself polls memory. */
 size_t elah_emulator_launch_count(void);
 const char *elah_emulator_launch_text(size_t index);
 const char *elah_emulator_launch_json(size_t index);

@@ -353,6 +353,7 @@ void FunctionDecoder::decodeInstruction(uint32_t index) {
   // An op of the machine's own that some lanes write is written by all: only the instruction itself is guarded.
   for (Op &prelude : preludes) {
     finishOp(prelude, instruction, false);
+    prelude.ownWork = true;
     code.ops.push_back(prelude);
     slotRanges.emplace_back();
   }
@@ -430,6 +431,7 @@ std::optional<ptx::Error> FunctionDecoder::decode() {
   }
   Op end;
   end.run = fallOffTheEnd;
+  end.ownWork = true;
   static const ptx::Instruction nothing;
   end.source = count ? &function.instructions[count - 1] : &nothing;
   code.ops.push_back(end);

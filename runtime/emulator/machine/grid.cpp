@@ -1,6 +1,7 @@
 #include "machine/grid.h"
 #include "machine/cta.h"
 #include "machine/grid_state.h"
+#include "machine/occupancy.h"
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -20,7 +21,7 @@ Grid::Grid(LaunchConfig given, const RunOptions &options)
   impl->clusters = ctas / clusterCtas;
   const uint32_t threads = config.block[0] * config.block[1] * config.block[2];
   const unsigned perMultiprocessor =
-      std::max(1u, Machine::occupancy(*config.kernel, threads, config.dynamicSharedBytes, device));
+      std::max(1u, occupancyOf(*config.kernel, threads, config.dynamicSharedBytes, device).ctas());
   impl->maxResident = std::max<uint64_t>(1, uint64_t(perMultiprocessor) * device.multiprocessors / clusterCtas);
   if (options.adversarial && impl->clusters > 1) {
     // Every cluster once, in an order that jumps: a step without a common factor.
@@ -52,7 +53,7 @@ std::string_view Grid::textOf(const ptx::Instruction &instruction) const {
   return config.module->text().textOf(instruction);
 }
 
-unsigned Grid::multiprocessors() const { return impl->device.multiprocessors; }
+const DeviceProperties &Grid::device() const { return impl->device; }
 
 unsigned Grid::multiprocessorOf(const Cta &cta) const {
   return static_cast<unsigned>((uint64_t(cta.cluster.linear) * cta.cluster.ctas.size() + cta.rank) %

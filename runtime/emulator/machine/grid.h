@@ -45,9 +45,6 @@ struct LaunchConfig {
   std::vector<std::shared_ptr<Grid>> primaries;
 };
 
-/// Counters of one launch; names as `elah-emu --counters` prints them (checker-independent).
-struct Counters;
-
 class Grid {
 public:
   Grid(LaunchConfig config, const RunOptions &options);
@@ -67,7 +64,7 @@ public:
   /// The kernel's constants, spread over lanes.
   const std::byte *constants() const;
   std::string_view textOf(const ptx::Instruction &instruction) const;
-  unsigned multiprocessors() const;
+  const DeviceProperties &device() const;
   /// A guess that spreads CTAs as hardware does at first: %smid.
   unsigned multiprocessorOf(const Cta &cta) const;
   /// Ends the launch with a fault; the first one counts. Everything of the grid stops soon.
@@ -97,9 +94,6 @@ public:
   /// Why this launch cannot be: empty if it can. The code is the driver's (CUDA_ERROR_INVALID_VALUE, _OUT_OF_RESOURCES
   /// …).
   static std::optional<std::pair<int, std::string>> refuse(const LaunchConfig &config, const DeviceProperties &device);
-  /// CTAs of the kernel that an SM holds at a time.
-  static unsigned occupancy(const Kernel &kernel, uint32_t threads, uint32_t dynamicSharedBytes,
-                            const DeviceProperties &device);
 
   struct Impl;
   std::unique_ptr<Impl> impl;

@@ -1,6 +1,7 @@
 #include "machine/cta.h"
 #include "machine/grid.h"
 #include "machine/grid_state.h"
+#include "machine/occupancy.h"
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -192,21 +193,6 @@ void Machine::Impl::loop() {
 
 // --- What fits.
 
-unsigned Machine::occupancy(const Kernel &kernel, uint32_t threads, uint32_t dynamicSharedBytes,
-                            const DeviceProperties &device) {
-  if (!threads) {
-    return 0;
-  }
-  const uint32_t warps = (threads + warpLanes - 1) / warpLanes;
-  // Registers are given to warps in units of 256, shared memory to CTAs in units of 1,024 bytes with 1,024 reserved
-  // (CUDA C++ programming guide, technical specifications by compute capability; cuda_occupancy.h).
-  const uint32_t registersPerWarp = (std::max(1u, kernel.registers) * warpLanes + 255) / 256 * 256;
-  const uint32_t shared = (kernel.staticSharedBytes + dynamicSharedBytes + reservedSharedBytes + 1023) / 1024 * 1024;
-  unsigned count = std::min(device.maxCtasPerSm, device.maxThreadsPerSm / (warps * warpLanes));
-  count = std::min(count, device.registersPerSm / (registersPerWarp * warps));
-  return std::min(count, device.sharedPerSm / shared);
-}
-
 std::optional<std::pair<int, std::string>> Machine::refuse(const LaunchConfig &config, const DeviceProperties &device) {
   // Values of CUresult (cuda.h).
   constexpr int invalidValue = 1, outOfResources = 701, tooLargeCooperative = 720, invalidClusterSize = 912;
@@ -272,7 +258,7 @@ std::optional<std::pair<int, std::string>> Machine::refuse(const LaunchConfig &c
                                      " bytes of parameters, expected " + std::to_string(kernel.parameterBytes));
   }
   const unsigned perMultiprocessor =
-      occupancy(kernel, static_cast<uint32_t>(threads), config.dynamicSharedBytes, device);
+      occupancyOf(kernel, static_cast<uint32_t>(threads), config.dynamicSharedBytes, device).ctas();
   if (!perMultiprocessor) {
     return refusal(outOfResources, "'" + kernel.name + "' needs more registers for " + std::to_string(threads) +
                                        " threads than a multiprocessor has");

@@ -49,7 +49,9 @@ RunOptions RunOptions::fromEnvironment() {
   choose<Numerics>("ELAH_EMULATOR_NUMERICS", options.numerics,
                    {{"f32", Numerics::F32}, {"hardware", Numerics::Hardware}});
   number("ELAH_EMULATOR_THREADS", options.threads);
-  choose<bool>("ELAH_EMULATOR_COUNT", options.count, {{"0", false}, {"1", true}});
+  if (const char *file = std::getenv("ELAH_EMULATOR_COUNTERS")) {
+    options.count = *file != '\0';
+  }
   if (const char *file = std::getenv("ELAH_EMULATOR_TRACE")) {
     options.trace = file;
   }

@@ -28,12 +28,13 @@ struct RunOptions {
   Numerics numerics = Numerics::F32;
   unsigned threads = 0; ///< host threads; 0: all cores. One thread makes a run repeatable to the instruction.
   bool count = false;   ///< counters by launch
-  std::string trace;    ///< a file for the trace of warps; empty: none
+  std::string trace;    ///< a file for the trace of warps over emulated time; empty: none
   /// A unit that polls this many times with nothing else able to go on is a deadlock.
   uint64_t pollLimit = 1 << 16;
 
   /// From ELAH_EMULATOR_ORDER=eager|lazy|random, _SEED, _ADVERSARIAL=1, _CHECK=1, _NUMERICS=f32|hardware, _THREADS,
-  /// _COUNT=1, _TRACE=FILE. A value that means nothing is an error on stderr, and the default.
+  /// _COUNTERS=FILE (counts; where they go is the reader's affair), _TRACE=FILE. A value that means nothing is an error
+  /// on stderr, and the default.
   static RunOptions fromEnvironment();
 };
 

@@ -64,6 +64,7 @@ struct Op {
   Predicate guard;
   Convergence convergence = Convergence::None;
   uint8_t maskOperand = 0;
+  bool ownWork = false;        ///< the machine's, beside the instruction that `source` is: no instruction itself
   bool readsUndefined = false; ///< a register that some path does not write; the checker looks
   uint32_t target = 0;         ///< of a branch: an index into Code::ops
   Operand operands[6];         ///< what they are is the handler's affair

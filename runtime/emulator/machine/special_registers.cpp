@@ -116,7 +116,7 @@ uint64_t specialRegister(const Warp &warp, SpecialRegister which, unsigned lane)
   case SmId:
     return grid.multiprocessorOf(cta);
   case NsmId:
-    return grid.multiprocessors();
+    return grid.device().multiprocessors;
   case GridId:
     return grid.serial;
   case IsExplicitCluster:

@@ -53,6 +53,7 @@ struct Group {
   uint32_t demotions = 0; ///< how often it went to the back
   Lanes needed = 0;       ///< Parked: who must come
   Lanes met = 0;          ///< released from a Meeting, with these
+  bool again = false;     ///< its next instruction has run, and waited
   Wait wait;
 };
 
@@ -73,6 +74,7 @@ struct Warp::Impl {
   std::vector<Group> others;
   uint32_t stopPc = nowhere; ///< where another group stands, in the same frame
   uint64_t executed = 0;
+  bool tellsInstructions = false; ///< the observer wants them
 
   Node *node(const Code &code, Node *parent, uint32_t returnPc, uint32_t localBase);
   Storage &storage(const Code &code, uint32_t depth, uint32_t localBase);
@@ -156,6 +158,7 @@ Warp::Warp(Cta &cta, unsigned index) : cta(cta), index(index), impl(std::make_un
   const uint32_t before = index * warpLanes;
   alive = threads - before >= warpLanes ? allLanes : (Lanes(1) << (threads - before)) - 1;
   observer = grid().observer;
+  impl->tellsInstructions = observer && observer->wantsInstructions();
   registers = config.kernel->registers;
   constants = grid().constants();
 }
@@ -186,7 +189,7 @@ Flow Warp::wait(const Wait &what) {
     Group rest = now;
     rest.lanes = now.lanes & ~impl->executing;
     rest.pc = now.pc + 1;
-    rest.timedOut = false;
+    rest.timedOut = rest.again = false;
     impl->others.push_back(rest);
     now.lanes = impl->executing;
   }
@@ -194,6 +197,7 @@ Flow Warp::wait(const Wait &what) {
   now.wait = what;
   now.wait.op = &now.node->frame.code->ops[now.pc];
   now.wait.lanes = impl->executing;
+  now.again = what.again;
   if (!what.again) {
     ++now.pc;
   }
@@ -465,9 +469,10 @@ void Warp::Impl::undefinedReads(const Op &op, Lanes lanes) {
 
 void Warp::Impl::observe(const Op &op, Lanes lanes) {
   const Frame &frame = now.node->frame;
-  if (warp.observer->wantsInstructions()) {
+  if (tellsInstructions && !now.again) {
     warp.observer->instruction(warp, op, lanes);
   }
+  now.again = false;
   // wgmma's accumulators may hold nothing yet where its scale-d, the op's predicate, is false.
   if (op.readsUndefined && (op.source->opcode != "wgmma" || (warp.read(op.predicates[0]) & lanes))) {
     undefinedReads(op, lanes);
@@ -517,6 +522,11 @@ template <bool observed> bool Warp::Impl::runGroup(unsigned &budget) {
     if (op.guard.index | static_cast<unsigned>(op.guard.negated)) {
       lanes &= warp.read(op.guard);
       if (!lanes) {
+        if constexpr (observed) {
+          if (tellsInstructions) {
+            warp.observer->instruction(warp, op, 0);
+          }
+        }
         ++now.pc;
         --left;
         ++executed;
