@@ -26,7 +26,7 @@ def ConvertGraphToExec : Pass<"convert-graph-to-exec", "::mlir::ModuleOp"> {
 }
 
 def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
-  let summary = "Turns the model into one step of a CPU's host program: kernels on buffers, weights as recipes.";
+  let summary = "Turns the model into one step of a host program: kernels on buffers, weights as recipes.";
   let description = [{
     Reads `@forward` of an r1 module and writes an `exec.program @forward` of kernel operations for any batch within the
     limits, with an `exec.weight` for everything that they read from the checkpoint. What is decided here:
@@ -42,6 +42,9 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
       f32; the router is always computed in f32. What bf16 products read is split into two bf16 with `precision=auto`,
       and rounded to one with `precision=bf16`, as is the cache; `precision=f32` computes in f32 throughout. f8 weights
       keep their bytes if their blocks fit the panels.
+    - *Hopper.* With `cuda`, f8 weights in blocks of 128 x 128 are multiplied with quantized rows, all others in bf16, and
+      weights lie in rows. Values between kernels are bf16, the residual stream, router and logits f32, the cache bf16. The
+      rows of experts are dispatched into their order before the first product.
 
     ```mlir
     func.func @forward(%tokens: tensor<?xi32>, ...) -> ... {
@@ -75,6 +78,7 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
   let dependentDialects = ["::elah::exec::ExecDialect", "::elah::kernel::KernelDialect"];
   let options = [
     Option<"cpu", "cpu", "std::string", "\"host\"", "The processor to compile for.">,
+    Option<"isCuda", "cuda", "bool", "false", "Whether to compile for Hopper's tensor cores instead.">,
     Option<"maxContext", "max-context", "int64_t", "0", "Tokens of one sequence; 0 is what the model was made for.">,
     Option<"maxSequences", "max-sequences", "int64_t", "8", "Sequences in one step.">,
     Option<"maxTokens", "max-tokens", "int64_t", "512", "Tokens in one step.">,

@@ -18,6 +18,9 @@ namespace elah::kernel {
 /// ones.
 bool isSplit(mlir::Value rows, int64_t count);
 
+/// Scales that stand beside a quantized row of `count` values.
+int64_t scalesOfRow(int64_t count);
+
 } // namespace elah::kernel
 
 #endif

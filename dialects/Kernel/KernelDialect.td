@@ -17,6 +17,10 @@ def Kernel_Dialect : Dialect {
     *Split rows* hold each value as the sum of two bf16: the nearest one, and the one nearest to what that leaves. A row
     of n values is then 2 n bf16 wide, all high parts before all low parts; that is how it is told from others. 2^-17 of a
     value is lost at most, and its product with a bf16 takes two of the processor's bf16 products.
+
+    *Quantized rows* are f8 rows of n values, and beside them f32 rows of ceil(n / 128) scales, rounded up to a multiple of
+    4: value j is f8[j] * scales[j / 128] (DeepSeek-V3, section 3.3.2). The scale is the largest magnitude of its 128
+    values / 448.
   }];
   let cppNamespace = "::elah::kernel";
   let useDefaultAttributePrinterParser = 1;
@@ -33,9 +37,11 @@ def Kernel_Format : I32EnumAttr<"Format", "How a packed weight's bytes stand for
   let genSpecializedAttr = 0;
 }
 
-// bf16x2: the input's values are split, and both parts are multiplied in bf16.
+// bf16x2: the input's values are split, and both parts are multiplied in bf16. f8: the input's rows are quantized; of each
+// 128 products in f8 the sum is scaled and added in f32.
 def Kernel_Compute : I32EnumAttr<"Compute", "In which precision products are formed; sums are f32 always.", [
-  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"BF16X2", 2, "bf16x2">]> {
+  I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"BF16X2", 2, "bf16x2">,
+  I32EnumAttrCase<"F8", 3, "f8">]> {
   let cppNamespace = "::elah::kernel";
   let genSpecializedAttr = 0;
 }
@@ -51,7 +57,7 @@ def Kernel_ActivationAttr : EnumAttr<Kernel_Dialect, Kernel_Activation, "activat
 def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
   let summary = "The layout of a weight matrix [n, k] in which the matrix kernels read it.";
   let description = [{
-    `batch` matrices follow each other, each padded to 64 bytes. A matrix is ceil(n / panel) panels; a panel is
+    `batch` matrices follow each other, each padded to 64 bytes unless panels are single rows. A matrix is ceil(n / panel) panels; a panel is
     ceil(k / step) steps; a step holds, for each of `panel` columns, `step` consecutive values of k. Columns beyond n and
     values beyond k are zero. Prefill and decode read the same bytes: a panel is one stream.
 
@@ -61,8 +67,11 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
     An f8 matrix has one f32 scale per block of `block_n` x `block_k` values, in a buffer of its own:
     [batch, ceil(n / block_n), ceil(k / block_k)], with `swiglu` [batch, 2, ceil(I / block_n), ceil(k / block_k)].
 
-    (C1) n, k, panel, step and batch are positive; with `swiglu`, n and panel are even.
-    (C2) a step of one column is at most 4 bytes.
+    With `panel` = 1 a matrix is n rows as they lie, each padded to whole steps; with `swiglu` those of the gate, then
+    those of the up projection. This is what a tensor map describes.
+
+    (C1) n, k, panel, step and batch are positive; with `swiglu`, n and a panel of more than one column are even.
+    (C2) a step of one column is at most 4 bytes, in panels of one column 16.
     (C3) either both block sizes are positive, in f8, or both are 0.
     (C4) a block's rows are whole panels of the result, and its columns whole steps: a step has one scale for a column.
   }];
@@ -75,7 +84,9 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
   }];
   let extraClassDeclaration = [{
     /// Columns of the result that one panel makes.
-    int64_t getPanelColumns() const { return getSwiglu() ? getPanel() / 2 : getPanel(); }
+    int64_t getPanelColumns() const { return getSwiglu() && !isRows() ? getPanel() / 2 : getPanel(); }
+    /// Whether panels are single rows.
+    bool isRows() const { return getPanel() == 1; }
     /// Columns of the whole result.
     int64_t getColumns() const { return getSwiglu() ? getN() / 2 : getN(); }
     int64_t getPanels() const { return (getColumns() + getPanelColumns() - 1) / getPanelColumns(); }
@@ -84,7 +95,9 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
       return getFormat() == Format::F32 ? 4 : getFormat() == Format::F8 ? 1 : 2;
     }
     int64_t getPanelBytes() const { return getSteps() * getPanel() * getStep() * getElementBytes(); }
-    int64_t getMatrixBytes() const { return (getPanels() * getPanelBytes() + 63) / 64 * 64; }
+    int64_t getMatrixBytes() const {
+      return isRows() ? getN() * getPanelBytes() : (getPanels() * getPanelBytes() + 63) / 64 * 64;
+    }
     int64_t getBytes() const { return getBatch() * getMatrixBytes(); }
     bool isScaled() const { return getBlockN() > 0; }
     /// Block rows of one of the matrix's halves (swiglu) or of the matrix.

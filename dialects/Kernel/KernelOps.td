@@ -16,6 +16,7 @@ class Kernel_Op<string mnemonic, string outputs, string outer, string rows, list
 }
 
 def Rows : MemRefRankOf<[F32, BF16, F16], [2]>;
+def AnyRows : MemRefRankOf<[F32, BF16, F16, F8E4M3FN], [2]>;
 def RowsF32 : MemRefRankOf<[F32], [2]>;
 def RowsI32 : MemRefRankOf<[I32], [2]>;
 def VectorF32 : MemRefRankOf<[F32], [1]>;
@@ -32,18 +33,21 @@ def Kernel_EmbedOp : Kernel_Op<"embed", "1", "1", "getOutput()"> {
   let hasVerifier = 1;
 }
 
-def Kernel_RmsNormOp : Kernel_Op<"rms_norm", "(getCopy() ? 2 : 1)", "1", "getOutput()", [AttrSizedOperandSegments]> {
+def Kernel_RmsNormOp : Kernel_Op<"rms_norm", "1 + (getOutputScales() ? 1 : 0) + (getCopy() ? 1 : 0)", "1", "getOutput()",
+                                [AttrSizedOperandSegments]> {
   let summary = "input / sqrt(mean(input^2) + epsilon) * weight, of all rows or of those that `rows` names.";
   let description = [{
-    `copy` gets the same rows in another type: a router reads them in f32, products in bf16.
+    `copy` gets the same rows in another type: a router reads them in f32 or bf16, products in bf16 or quantized.
 
     (C1) input, weight, output and copy have one width, but that the last two may be split.
     (C2) epsilon is positive.
+    (C3) the output has scales exactly if it is f8, as many as quantized rows have.
   }];
-  let arguments = (ins RowsF32:$input, VectorF32:$weight, Optional<VectorI32>:$rows, Rows:$output,
-                   Optional<Rows>:$copy, F64Attr:$epsilon);
+  let arguments = (ins Rows:$input, VectorF32:$weight, Optional<VectorI32>:$rows, AnyRows:$output,
+                   Optional<RowsF32>:$output_scales, Optional<Rows>:$copy, F64Attr:$epsilon);
   let assemblyFormat = [{
-    $input `,` $weight (`rows` $rows^)? `to` $output (`and` $copy^)? attr-dict `:` type(operands)
+    $input `,` $weight (`rows` $rows^)? `to` $output (`scales` $output_scales^)? (`and` $copy^)? attr-dict `:`
+    type(operands)
   }];
   let hasVerifier = 1;
 }
@@ -58,49 +62,80 @@ def Kernel_SplitOp : Kernel_Op<"split", "1", "1", "getOutput()"> {
   let hasVerifier = 1;
 }
 
-class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = []>
-    : Kernel_Op<mnemonic, "1", outer, "{}", traits>;
+def Kernel_QuantizeOp : Kernel_Op<"quantize", "2", "1", "getOutput()"> {
+  let summary = "The same rows, quantized, for products in f8.";
+  let description = [{
+    (C1) the output is f8, as wide as the input, with as many scales as quantized rows have.
+  }];
+  let arguments = (ins Rows:$input, AnyRows:$output, RowsF32:$output_scales);
+  let assemblyFormat = "$input `to` $output `scales` $output_scales attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+}
 
-def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSizedOperandSegments]> {
+def Kernel_DispatchOp : Kernel_Op<"dispatch", "1 + (getOutputScales() ? 1 : 0)", "1", "getOutput()",
+                                 [AttrSizedOperandSegments]> {
+  let summary = "Rows in the order of their experts: output[r] = input[gather[r]].";
+  let description = [{
+    (C1) input and output have one type of element and one width.
+    (C2) both have scales exactly if they are f8, as many as quantized rows have.
+  }];
+  let arguments = (ins AnyRows:$input, Optional<RowsF32>:$input_scales, VectorI32:$gather, AnyRows:$output,
+                   Optional<RowsF32>:$output_scales);
+  let assemblyFormat = [{
+    $input (`scales` $input_scales^)? `gather` $gather `to` $output (`scales` $output_scales^)? attr-dict `:`
+    type(operands)
+  }];
+  let hasVerifier = 1;
+}
+
+class Kernel_ProductOp<string mnemonic, string outer, list<Trait> traits = [], string outputs = "1">
+    : Kernel_Op<mnemonic, outputs, outer, "{}", traits>;
+
+def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSizedOperandSegments],
+                                    "1 + (getOutputScales() ? 1 : 0)"> {
   let summary = "output = input * weight^T (+ bias), or output += with `accumulate`.";
   let description = [{
     With `swiglu`, output[t, i] = silu(product[t, gate i]) * product[t, up i]; a bias then holds the gate's values and
     behind them the up projection's. `accumulate` is a residual connection.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
-    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, or split.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1, one
+    in f8 quantized rows and an f8 packing; a packing of rows may have any step.
+    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, split or quantized.
     (C4) the packing has one matrix, and is for swiglu exactly if the activation is.
     (C5) the bias has n elements.
     (C6) `accumulate` adds to f32, and not behind an activation.
   }];
-  let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, Optional<VectorF32>:$bias,
-                   Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
-                   Kernel_ActivationAttr:$activation, UnitAttr:$accumulate);
+  let arguments = (ins AnyRows:$input, Optional<RowsF32>:$input_scales, Packed:$weight, Optional<VectorF32>:$scales,
+                   Optional<VectorF32>:$bias, AnyRows:$output, Optional<RowsF32>:$output_scales,
+                   Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute, Kernel_ActivationAttr:$activation,
+                   UnitAttr:$accumulate);
   let assemblyFormat = [{
-    $input `,` $weight (`scales` $scales^)? (`bias` $bias^)? `to` $output attr-dict `:` type(operands)
+    $input (`scaled` $input_scales^)? `,` $weight (`scales` $scales^)? (`bias` $bias^)? `to` $output
+    (`scaled` $output_scales^)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }
 
 def Kernel_GroupedGemmOp : Kernel_ProductOp<"grouped_gemm", "getPacking().getPanels() * getPacking().getBatch()",
-                                           [AttrSizedOperandSegments]> {
+                                           [AttrSizedOperandSegments], "1 + (getOutputScales() ? 1 : 0)"> {
   let summary = "The product of each expert with its rows.";
   let description = [{
     Rows offsets[e] .. offsets[e + 1] of the output belong to expert e. Row r reads input row gather[r], or row r.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
-    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, or split.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1, one
+    in f8 quantized rows and an f8 packing; a packing of rows may have any step.
+    (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, split or quantized.
     (C4) the packing is for swiglu exactly if the activation is.
     (C5) there is one more offset than the packing has matrices.
   }];
-  let arguments = (ins Rows:$input, Packed:$weight, Optional<VectorF32>:$scales, VectorI32:$offsets,
-                   Optional<VectorI32>:$gather, Rows:$output, Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute,
-                   Kernel_ActivationAttr:$activation);
+  let arguments = (ins AnyRows:$input, Optional<RowsF32>:$input_scales, Packed:$weight, Optional<VectorF32>:$scales,
+                   VectorI32:$offsets, Optional<VectorI32>:$gather, AnyRows:$output, Optional<RowsF32>:$output_scales,
+                   Kernel_PackingAttr:$packing, Kernel_ComputeAttr:$compute, Kernel_ActivationAttr:$activation);
   let assemblyFormat = [{
-    $input `,` $weight (`scales` $scales^)? `offsets` $offsets (`gather` $gather^)? `to` $output attr-dict `:`
-    type(operands)
+    $input (`scaled` $input_scales^)? `,` $weight (`scales` $scales^)? `offsets` $offsets (`gather` $gather^)? `to` $output
+    (`scaled` $output_scales^)? attr-dict `:` type(operands)
   }];
   let hasVerifier = 1;
 }
@@ -113,7 +148,8 @@ def Kernel_HeadGemmOp : Kernel_ProductOp<"head_gemm", "getPacking().getPanels() 
     heads * stride values may be split: the input's for bf16x2, the output's where they are twice as wide.
 
     (C1) the weight has the bytes of its packing, which has neither blocks nor swiglu.
-    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1; a
+    packing of rows may have any step.
     (C3) strides and offsets are not negative, and the slices of all heads lie within the rows.
     (C4) the slices of the output do not meet.
     (C5) for bf16x2 the input is split.
@@ -161,7 +197,7 @@ def Kernel_CombineOp : Kernel_Op<"combine", "1", "1", "getOutput()"> {
     (C1) weights and slots have one width.
     (C2) rows and output have one width.
   }];
-  let arguments = (ins RowsF32:$rows, RowsF32:$weights, RowsI32:$slots, RowsF32:$output);
+  let arguments = (ins Rows:$rows, RowsF32:$weights, RowsI32:$slots, RowsF32:$output);
   let assemblyFormat = "$rows `,` $weights `,` $slots `to` $output attr-dict `:` type(operands)";
   let hasVerifier = 1;
 }
@@ -188,7 +224,7 @@ def Kernel_RopeAppendOp : Kernel_Op<"rope_append", "3", "1", "getQkv()"> {
     (C2) qkv, query, key_cache and value_cache have the widths that these give.
     (C3) there is a table exactly if there is a rotation; it is as wide as that, and no wider than a head.
   }];
-  let arguments = (ins RowsF32:$qkv, Optional<RowsF32>:$table, VectorI32:$cache_rows, RowsF32:$query, Rows:$key_cache,
+  let arguments = (ins Rows:$qkv, Optional<RowsF32>:$table, VectorI32:$cache_rows, Rows:$query, Rows:$key_cache,
                    Rows:$value_cache, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$value_dim,
                    OptionalAttr<R1_RopeAttr>:$rope);
   let assemblyFormat = [{
@@ -211,7 +247,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", "1", "getKvHeads()", "getOutput(
     (C3) both pools hold values of one type.
     (C4) page_tokens is positive.
   }];
-  let arguments = (ins RowsF32:$query, Rows:$key_cache, Rows:$value_cache, VectorI32:$positions,
+  let arguments = (ins Rows:$query, Rows:$key_cache, Rows:$value_cache, VectorI32:$positions,
                    VectorI32:$token_sequence, VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$kv_heads,
                    I64Attr:$head_dim, I64Attr:$value_dim, F64Attr:$scale, I64Attr:$page_tokens,
                    DefaultValuedAttr<Kernel_ComputeAttr, "::elah::kernel::Compute::F32">:$compute);
@@ -234,8 +270,8 @@ def Kernel_LatentAppendOp : Kernel_Op<"latent_append", "2", "1", "getLatent()"> 
     (C3) the table and the rotation are rope_dim wide.
     (C4) epsilon is positive.
   }];
-  let arguments = (ins RowsF32:$query, RowsF32:$latent, VectorF32:$norm_weight, RowsF32:$table, VectorI32:$cache_rows,
-                   RowsF32:$absorbed, Rows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
+  let arguments = (ins Rows:$query, Rows:$latent, VectorF32:$norm_weight, RowsF32:$table, VectorI32:$cache_rows,
+                   Rows:$absorbed, Rows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
                    F64Attr:$epsilon, R1_RopeAttr:$rope);
   let assemblyFormat = [{
     $query `,` $latent `norm` $norm_weight `table` $table `rows` $cache_rows `to` $absorbed `,` $cache attr-dict `:`
@@ -255,7 +291,7 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", "1", "getHeadGroups
     (C2) query, cache and output have the widths that these give.
     (C3) page_tokens is positive.
   }];
-  let arguments = (ins RowsF32:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
+  let arguments = (ins Rows:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
                    VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$rank, I64Attr:$rope_dim,
                    I64Attr:$head_groups, F64Attr:$scale, I64Attr:$page_tokens,
                    DefaultValuedAttr<Kernel_ComputeAttr, "::elah::kernel::Compute::F32">:$compute);

@@ -25,6 +25,15 @@ LogicalResult expectValues(Operation *op, StringRef what, Value rows, int64_t ex
   return isSplit(rows, expected) ? success() : expectWidth(op, what, rows, expected);
 }
 
+/// f8 rows of `count` values with their scales, or rows of another type without any.
+LogicalResult expectQuantized(Operation *op, StringRef what, Value rows, Value scales, int64_t count) {
+  bool isF8 = isa<Float8E4M3FNType>(elementOf(rows));
+  if (isF8 != static_cast<bool>(scales)) {
+    return op->emitOpError() << what << " must have scales exactly if it is f8, found " << rows.getType();
+  }
+  return scales ? expectWidth(op, (what + "'s scales").str(), scales, scalesOfRow(count)) : success();
+}
+
 LogicalResult expectLength(Operation *op, StringRef what, Value vector, int64_t expected) {
   if (length(vector) == expected) {
     return success();
@@ -60,6 +69,13 @@ LogicalResult verifyWeight(Operation *op, PackingAttr packing, Value weight, Val
 }
 
 LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute, Value input) {
+  if (compute == Compute::F8) { // gemm_c2, grouped_gemm_c2
+    if (isa<Float8E4M3FNType>(elementOf(input)) && packing.getFormat() == Format::F8 && packing.isScaled()) {
+      return success();
+    }
+    return op->emitOpError() << "computes in f8 and needs an f8 input and an f8 packing with blocks, found "
+                             << input.getType() << " and " << packing;
+  }
   bool isBF16 = compute != Compute::F32;
   bool fits = isBF16 ? elementOf(input).isBF16() : elementOf(input).isF32();
   if (!fits) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
@@ -67,7 +83,7 @@ LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute,
                              << (isBF16 ? "bf16" : "f32") << ", found " << input.getType();
   }
   int64_t step = isBF16 ? 2 : 1;
-  if (packing.getStep() != step) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
+  if (packing.getStep() != step && !packing.isRows()) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
     return op->emitOpError() << "computes in " << stringifyCompute(compute) << " and needs a packing with step " << step
                              << ", found " << packing.getStep();
   }
@@ -104,6 +120,8 @@ LogicalResult verifyHeads(Operation *op, int64_t heads, int64_t kvHeads, int64_t
 
 } // namespace
 
+int64_t elah::kernel::scalesOfRow(int64_t count) { return ((count + 127) / 128 + 3) / 4 * 4; }
+
 bool elah::kernel::isSplit(Value rows, int64_t count) { return elementOf(rows).isBF16() && width(rows) == 2 * count; }
 
 LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, Format format, int64_t n, int64_t k,
@@ -113,19 +131,19 @@ LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, 
     return emitError() << "n, k, panel, step and batch must be positive, found " << n << ", " << k << ", " << panel
                        << ", " << step << " and " << batch;
   }
-  if (swiglu && (n % 2 != 0 || panel % 2 != 0)) { // packing_c1
+  if (swiglu && (n % 2 != 0 || (panel % 2 != 0 && panel != 1))) { // packing_c1
     return emitError() << "with swiglu, n and panel must be even, found " << n << " and " << panel;
   }
   int64_t bytes = step * (format == Format::F32 ? 4 : format == Format::F8 ? 1 : 2);
-  if (bytes > 4) { // packing_c2
-    return emitError() << "a step must be at most 4 bytes of a column, found " << bytes;
+  if (bytes > (panel == 1 ? 16 : 4)) { // packing_c2
+    return emitError() << "a step must be at most " << (panel == 1 ? 16 : 4) << " bytes of a column, found " << bytes;
   }
   bool isScaled = blockN > 0 && blockK > 0 && format == Format::F8;
   if (!isScaled && (blockN != 0 || blockK != 0)) { // packing_c3
     return emitError() << "blocks must be positive and in f8, or 0 x 0, found " << blockN << " x " << blockK << " in "
                        << stringifyFormat(format);
   }
-  int64_t columns = swiglu ? panel / 2 : panel;
+  int64_t columns = swiglu && panel > 1 ? panel / 2 : panel;
   if (isScaled && (blockN % columns != 0 || blockK % step != 0)) { // packing_c4
     return emitError() << "blocks must be whole panels of " << columns << " columns and whole steps of " << step
                        << ", found " << blockN << " x " << blockK;
@@ -143,7 +161,33 @@ LogicalResult RmsNormOp::verify() {
       (getCopy() && failed(expectValues(*this, "copy", getCopy(), width(getInput()))))) { // rms_norm_c1
     return failure();
   }
+  if (failed(expectQuantized(*this, "output", getOutput(), getOutputScales(), width(getInput())))) { // rms_norm_c3
+    return failure();
+  }
   return expectPositive(*this, "epsilon", getEpsilon()); // rms_norm_c2
+}
+
+LogicalResult QuantizeOp::verify() {
+  if (!isa<Float8E4M3FNType>(elementOf(getOutput()))) { // quantize_c1
+    return emitOpError() << "output must be f8, found " << getOutput().getType();
+  }
+  if (failed(expectWidth(*this, "output", getOutput(), width(getInput())))) { // quantize_c1
+    return failure();
+  }
+  return expectQuantized(*this, "output", getOutput(), getOutputScales(), width(getInput())); // quantize_c1
+}
+
+LogicalResult DispatchOp::verify() {
+  if (elementOf(getInput()) != elementOf(getOutput())) { // dispatch_c1
+    return emitOpError() << "must not change the type of elements, found " << getInput().getType() << " and "
+                         << getOutput().getType();
+  }
+  int64_t count = width(getInput());
+  if (failed(expectWidth(*this, "output", getOutput(), count)) ||                     // dispatch_c1
+      failed(expectQuantized(*this, "input", getInput(), getInputScales(), count))) { // dispatch_c2
+    return failure();
+  }
+  return expectQuantized(*this, "output", getOutput(), getOutputScales(), count); // dispatch_c2
 }
 
 LogicalResult SplitOp::verify() {
@@ -157,8 +201,10 @@ LogicalResult GemmOp::verify() {
   PackingAttr packing = getPacking();
   if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
       failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
-      failed(verifyInput(*this, packing, getCompute(), getInput())) ||            // gemm_c3
-      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) || // gemm_c3
+      failed(verifyInput(*this, packing, getCompute(), getInput())) ||                                  // gemm_c3
+      failed(expectQuantized(*this, "input", getInput(), getInputScales(), packing.getK())) ||          // gemm_c3
+      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) ||                       // gemm_c3
+      failed(expectQuantized(*this, "output", getOutput(), getOutputScales(), packing.getColumns())) || // gemm_c3
       failed(verifyActivation(*this, packing, getActivation()))) {
     return failure();
   }
@@ -179,8 +225,11 @@ LogicalResult GroupedGemmOp::verify() {
   PackingAttr packing = getPacking();
   if (failed(verifyWeight(*this, packing, getWeight(), getScales())) ||
       failed(verifyCompute(*this, packing, getCompute(), getInput())) ||
-      failed(verifyInput(*this, packing, getCompute(), getInput())) ||            // grouped_gemm_c3
-      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) || // grouped_gemm_c3
+      failed(verifyInput(*this, packing, getCompute(), getInput())) ||                         // grouped_gemm_c3
+      failed(expectQuantized(*this, "input", getInput(), getInputScales(), packing.getK())) || // grouped_gemm_c3
+      failed(expectValues(*this, "output", getOutput(), packing.getColumns())) ||              // grouped_gemm_c3
+      failed(
+          expectQuantized(*this, "output", getOutput(), getOutputScales(), packing.getColumns())) || // grouped_gemm_c3
       failed(verifyActivation(*this, packing, getActivation()))) {
     return failure();
   }

@@ -73,17 +73,20 @@ Status checkSource(const proto::Source &source, const Shards &shards) {
 Status checkPacking(const proto::Packing &packing) {
   unsigned bytes = packing.format() == proto::ELEMENT_FORMAT_BYTES ? 0 : elementBytes(packing.format());
   uint64_t unit = product(packing.step(), bytes);
-  if (unit != 1 && unit != 2 && unit != 4) {
+  // Rows as they lie are padded to a tensor map's pitch: steps of up to 16 bytes.
+  bool isUnit = unit == 1 || unit == 2 || unit == 4 || (packing.panel() == 1 && (unit == 8 || unit == 16));
+  if (!isUnit) {
     return failure(ELAH_INVALID_DATA,
-                   "a packing needs steps of 1, 2 or 4 bytes, found %" PRIu64 " elements of format %d", packing.step(),
-                   packing.format());
+                   "a packing needs steps of 1, 2 or 4 bytes, or up to 16 in panels of one column, found %" PRIu64
+                   " elements of format %d",
+                   packing.step(), packing.format());
   }
   constexpr uint64_t maxSize = uint64_t(1) << 32, maxBatch = uint64_t(1) << 20;
   if (packing.n() == 0 || packing.n() > maxSize || packing.k() == 0 || packing.k() > maxSize || packing.batch() == 0 ||
       packing.batch() > maxBatch || packing.panel() == 0 || packing.panel() > maxSize) {
     return failure(ELAH_INVALID_DATA, "a size of a packing is out of range");
   }
-  if (packing.swiglu() && (packing.n() % 2 != 0 || packing.panel() % 2 != 0)) {
+  if (packing.swiglu() && (packing.n() % 2 != 0 || (packing.panel() % 2 != 0 && packing.panel() != 1))) {
     return failure(ELAH_INVALID_DATA, "a packing of gate and up projection needs an even n and an even panel");
   }
   PanelLayout layout(packing);
@@ -150,11 +153,11 @@ Status checkHeadPanels(const proto::Recipe &recipe) {
 } // namespace
 
 PanelLayout::PanelLayout(const proto::Packing &packing)
-    : elementBytes(elah::elementBytes(packing.format())),
-      panelColumns(packing.swiglu() ? packing.panel() / 2 : packing.panel()),
-      columns(packing.swiglu() ? packing.n() / 2 : packing.n()), panels(ceilDiv(columns, panelColumns)),
+    : elementBytes(elah::elementBytes(packing.format())), halves(packing.swiglu() && packing.panel() > 1 ? 2 : 1),
+      panelColumns(packing.panel() / halves), columns(packing.n() / halves), panels(ceilDiv(columns, panelColumns)),
       panelBytes(product(ceilDiv(packing.k(), packing.step()) * packing.step() * elementBytes, packing.panel())),
-      matrixBytes(product(ceilDiv(product(panels, panelBytes), 64), 64)) {}
+      matrixBytes(packing.panel() == 1 ? product(panels, panelBytes)
+                                       : product(ceilDiv(product(panels, panelBytes), 64), 64)) {}
 
 Result<uint64_t> checkRecipe(const proto::Recipe &recipe, const Shards &shards) {
   if (recipe.sources().empty()) {

@@ -18,11 +18,12 @@ struct PanelLayout {
   explicit PanelLayout(const proto::Packing &packing);
 
   uint64_t elementBytes;
+  uint64_t halves;       ///< Stacks of sources that a panel takes its rows from: gate and up, or one.
   uint64_t panelColumns; ///< Columns of the result that one panel makes.
   uint64_t columns;      ///< Columns of the whole result.
   uint64_t panels;
   uint64_t panelBytes;
-  uint64_t matrixBytes; ///< A multiple of 64.
+  uint64_t matrixBytes; ///< A multiple of 64, unless panels are rows.
 };
 
 } // namespace elah

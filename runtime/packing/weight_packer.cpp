@@ -61,7 +61,8 @@ void interleavePanel(const proto::Packing &packing, const PanelRows &rows, uint8
     interleave<uint32_t>(rows, rowBytes, packing.panel(), wholeSteps, output);
     break;
   default:
-    assert(false && "checkRecipe lets steps of 1, 2 and 4 bytes through");
+    assert(packing.panel() == 1 && "checkRecipe lets larger steps through in rows only");
+    std::memcpy(output, rows.row(0, rowBytes), wholeSteps * unit);
   }
   if (uint64_t rest = packing.k() % packing.step()) { // The last step is padded with zeros.
     uint8_t *last = output + wholeSteps * packing.panel() * unit;
@@ -246,7 +247,7 @@ Status WeightPacker::packPanels(const Piece &piece, std::span<uint8_t> output) c
   const proto::Packing &packing = recipe.packing();
   PanelLayout layout(packing);
   uint64_t rowBytes = packing.k() * layout.elementBytes;
-  uint64_t halves = packing.swiglu() ? 2 : 1;
+  uint64_t halves = layout.halves;
   int perHalf = static_cast<int>(static_cast<uint64_t>(recipe.sources_size()) / (packing.batch() * halves));
   uint64_t panelCount = piece.size / layout.panelBytes;
   uint64_t first = piece.first * layout.panelColumns;

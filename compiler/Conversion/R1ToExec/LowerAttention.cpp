@@ -35,25 +35,29 @@ template <typename Attention> LogicalResult advanceCache(Attention op, ProgramBu
   return success();
 }
 
-/// Attention over the cache writes f32, or rounds; for products in bf16x2 its rows are split behind it.
-kernel::Compute writtenBy(kernel::Compute reader) {
-  return reader == kernel::Compute::BF16X2 ? kernel::Compute::F32 : reader;
+/// Attention over the cache writes f32 or bf16; where products read split or quantized rows, these are made behind it.
+kernel::Compute writtenFor(ProgramBuilder &program, kernel::Compute reader) {
+  return reader == kernel::Compute::BF16 ? reader : program.precision.byDefault();
 }
 
 /// In which precision attention is computed, for the weight behind what it reads: split values lose nothing that shows,
 /// and single tokens, which are computed in f32, must agree with prefill.
 kernel::Compute attentionCompute(ProgramBuilder &program, Value weight) {
+  if (program.target.isCuda) {
+    return kernel::Compute::BF16;
+  }
   bool isF32 = program.precision.computeOf(weight) == kernel::Compute::F32;
   return isF32 ? kernel::Compute::F32 : kernel::Compute::BF16X2;
 }
 
 /// The same for several linear maps: f32 if one of them is.
 kernel::Compute attentionCompute(ProgramBuilder &program, ArrayRef<Value> maps) {
-  bool isSplit = llvm::all_of(maps, [&](Value map) {
+  kernel::Compute compute = program.target.isCuda ? kernel::Compute::BF16 : kernel::Compute::BF16X2;
+  bool isAlike = llvm::all_of(maps, [&](Value map) {
     auto linear = map.getDefiningOp<r1::LinearOp>();
-    return linear && attentionCompute(program, linear.getWeight()) == kernel::Compute::BF16X2;
+    return linear && attentionCompute(program, linear.getWeight()) == compute;
   });
-  return isSplit ? kernel::Compute::BF16X2 : kernel::Compute::F32;
+  return isAlike ? compute : kernel::Compute::F32;
 }
 
 /// The one buffer in which query, key and value stand side by side; null if they do not.
@@ -61,7 +65,7 @@ Value sideBySide(Location loc, ArrayRef<Value> values, ProgramBuilder &program) 
   Value source;
   int64_t first = 0, next = 0;
   for (Value value : values) {
-    Value buffer = program.f32(value);
+    Value buffer = program.rows(value);
     auto view = buffer.getDefiningOp<exec::ViewOp>();
     Value whole = view ? view.getSource() : buffer;
     int64_t column = view ? static_cast<int64_t>(view.getColumn()) : 0;
@@ -91,19 +95,19 @@ LogicalResult lower(r1::AttentionOp op, ProgramBuilder &program) {
   }
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), valueDim = op.getValueDim();
   int64_t layer = op.getLayer();
-  Value query = program.alloc(loc, program.tokens(), heads * headDim, builder.getF32Type());
+  Value query = program.allocRows(loc, program.tokens(), heads * headDim);
   Value keys = program.cache(loc, 0, layer, kvHeads * headDim);
   Value values = program.cache(loc, 1, layer, kvHeads * valueDim);
   Value table = op.getRope() ? program.ropeTable(loc, *op.getRope()) : Value();
   kernel::RopeAppendOp::create(builder, loc, qkv, table, program.input(exec::Input::CacheRows), query, keys, values,
                                heads, kvHeads, headDim, valueDim, op.getRopeAttr());
   kernel::Compute reader = program.precision.storageOf(op.getResult());
-  Value output = program.allocFor(writtenBy(reader), loc, program.tokens(), heads * valueDim);
+  Value output = program.allocFor(writtenFor(program, reader), loc, program.tokens(), heads * valueDim);
   kernel::AttentionOp::create(builder, loc, query, keys, values, program.input(exec::Input::Positions),
                               program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable), output,
                               heads, kvHeads, headDim, valueDim, op.getScale(), program.pageTokens,
                               attentionCompute(program, {op.getQuery(), op.getKey(), op.getValue()}));
-  program.bind(op.getResult(), program.splitFor(reader, loc, output));
+  program.bind(op.getResult(), program.convertFor(reader, loc, output));
   return success();
 }
 
@@ -124,19 +128,20 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
   int64_t heads = op.getHeads(), nope = op.getNopeDim(), rope = op.getRopeDim(), valueDim = op.getValueDim(),
           rank = op.getRank();
   int64_t row = rank + rope;
-  Value query = program.f32(op.getQuery()), latent = program.f32(op.getLatent());
+  Value query = program.rows(op.getQuery()), latent = program.rows(op.getLatent());
 
   // Unblocked f8 values times their scale; as precise as f32 where that is asked for.
   kernel::Format converted = program.precision.isF32Only() ? kernel::Format::F32 : kernel::Format::BF16;
   // The query is never rounded: what is lost here is lost for every token that it is compared with.
-  kernel::Compute compute = program.precision.computeOf(op.getExpand());
-  kernel::Compute queryCompute = compute == kernel::Compute::F32 ? kernel::Compute::F32 : kernel::Compute::BF16X2;
-  Value absorbed = program.alloc(loc, program.tokens(), heads * row, builder.getF32Type());
+  bool isCuda = program.target.isCuda;
+  kernel::Compute compute = isCuda ? kernel::Compute::BF16 : program.precision.computeOf(op.getExpand());
+  kernel::Compute queryCompute = isCuda || compute == kernel::Compute::F32 ? compute : kernel::Compute::BF16X2;
+  Value absorbed = program.allocRows(loc, program.tokens(), heads * row);
   PackedWeight forQuery =
       program.weights.headPanels(loc, expand->front(), {heads, nope + valueDim, 0, rank, nope, /*transposed=*/true},
                                  queryCompute, converted, ".query");
   program.count(forQuery, heads);
-  kernel::HeadGemmOp::create(builder, loc, program.splitFor(queryCompute, loc, query), forQuery.bytes, absorbed,
+  kernel::HeadGemmOp::create(builder, loc, program.convertFor(queryCompute, loc, query), forQuery.bytes, absorbed,
                              forQuery.packing, queryCompute, nope + rope, 0, row, 0);
 
   Value cache = program.cache(loc, 0, op.getLayer(), row);
@@ -146,21 +151,22 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
                                  program.input(exec::Input::CacheRows), absorbed, cache, heads, nope, rope, rank,
                                  op.getEpsilon(), op.getRope());
 
-  Value attended = program.allocFor(writtenBy(compute), loc, program.tokens(), heads * rank);
+  Value attended = program.allocFor(writtenFor(program, compute), loc, program.tokens(), heads * rank);
   kernel::LatentAttentionOp::create(builder, loc, absorbed, cache, program.input(exec::Input::Positions),
                                     program.input(exec::Input::TokenSequence), program.input(exec::Input::PageTable),
                                     attended, heads, rank, rope, headGroupsOf(heads), op.getScale(), program.pageTokens,
                                     attentionCompute(program, Value(op.getExpand())));
-  attended = program.splitFor(compute, loc, attended);
+  attended = program.convertFor(compute, loc, attended);
 
   PackedWeight forValue = program.weights.headPanels(
       loc, expand->front(), {heads, nope + valueDim, nope, valueDim, rank, /*transposed=*/false}, compute, converted,
       ".value");
   program.count(forValue, heads);
-  Value output = program.allocFor(program.precision.storageOf(op.getResult()), loc, program.tokens(), heads * valueDim);
+  kernel::Compute reader = program.precision.storageOf(op.getResult());
+  Value output = program.allocFor(isCuda ? kernel::Compute::BF16 : reader, loc, program.tokens(), heads * valueDim);
   kernel::HeadGemmOp::create(builder, loc, attended, forValue.bytes, output, forValue.packing, compute, rank, 0,
                              valueDim, 0);
-  program.bind(op.getResult(), output);
+  program.bind(op.getResult(), isCuda ? program.convertFor(reader, loc, output) : output);
   return success();
 }
 

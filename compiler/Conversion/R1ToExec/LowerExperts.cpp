@@ -140,14 +140,23 @@ LogicalResult addExperts(r1::ExpertsOp op, Value residual, ProgramBuilder &progr
   program.count(gateUp, topK);
   kernel::Compute downCompute = program.precision.computeOf(op.getDown());
   Value activated = program.allocFor(downCompute, loc, program.tokens(topK), inner);
-  kernel::GroupedGemmOp::create(builder, loc, program.as(compute, op.getInput()), gateUp.bytes, gateUp.scales, offsets,
-                                gather, activated, gateUp.packing, compute, kernel::Activation::Swiglu);
+  Value input = program.as(compute, op.getInput());
+  if (program.target.isCuda) { // A tensor map has no list of rows.
+    Value dispatched = program.allocFor(compute, loc, program.tokens(topK), gateUp.packing.getK());
+    kernel::DispatchOp::create(builder, loc, input, program.scalesOf(input), gather, dispatched,
+                               program.scalesOf(dispatched));
+    input = dispatched;
+    gather = {};
+  }
+  kernel::GroupedGemmOp::create(builder, loc, input, program.scalesOf(input), gateUp.bytes, gateUp.scales, offsets,
+                                gather, activated, program.scalesOf(activated), gateUp.packing, compute,
+                                kernel::Activation::Swiglu);
 
   PackedWeight down = program.weights.panels(loc, *downs, count, downCompute, /*swiglu=*/false);
   program.count(down, topK);
-  Value rows = program.alloc(loc, program.tokens(topK), hidden, builder.getF32Type());
-  kernel::GroupedGemmOp::create(builder, loc, activated, down.bytes, down.scales, offsets, Value(), rows, down.packing,
-                                downCompute, kernel::Activation::None);
+  Value rows = program.allocRows(loc, program.tokens(topK), hidden);
+  kernel::GroupedGemmOp::create(builder, loc, activated, program.scalesOf(activated), down.bytes, down.scales, offsets,
+                                Value(), rows, Value(), down.packing, downCompute, kernel::Activation::None);
   kernel::CombineOp::create(builder, loc, rows, weights, slots, residual);
   return success();
 }

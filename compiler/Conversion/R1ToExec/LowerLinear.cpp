@@ -50,7 +50,10 @@ LogicalResult lowerSiblings(MutableArrayRef<r1::LinearOp> siblings, ProgramBuild
     width += widthOf(sibling.getResult());
   }
   Location loc = siblings.front().getLoc();
-  Value buffer = program.alloc(loc, program.tokens(), width, program.builder.getF32Type());
+  // A router's scores are compared: they are f32 everywhere.
+  Value buffer = roleOf(siblings.front()) == LinearRole::RouterLogits
+                     ? program.alloc(loc, program.tokens(), width, program.builder.getF32Type())
+                     : program.allocRows(loc, program.tokens(), width);
   int64_t column = 0;
   for (size_t begin = 0, end; begin < siblings.size(); begin = end) {
     r1::LinearOp first = siblings[begin];
@@ -123,7 +126,10 @@ LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program) {
   int64_t width = widthOf(op.getResult());
   for (bool ofLogits : {false, true}) {
     SmallVector<Value, 2> outputs;
-    llvm::sort(reads[ofLogits]); // f32 first.
+    // f32 first, but quantized rows before bf16.
+    llvm::sort(reads[ofLogits], [&](kernel::Compute a, kernel::Compute b) {
+      return std::pair(a != kernel::Compute::F8, a) < std::pair(b != kernel::Compute::F8, b);
+    });
     for (kernel::Compute compute : reads[ofLogits]) {
       exec::ExtentAttr rows = ofLogits ? program.logitRows() : program.tokens();
       outputs.push_back(program.allocFor(compute, op.getLoc(), rows, width));
@@ -133,8 +139,9 @@ LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program) {
     }
     Value rows = ofLogits ? program.input(exec::Input::LogitTokens) : Value();
     Value copy = outputs.size() > 1 ? outputs[1] : Value();
-    kernel::RmsNormOp::create(program.builder, op.getLoc(), program.f32(op.getInput()),
-                              program.weights.vector(op.getLoc(), *scale), rows, outputs[0], copy, op.getEpsilon());
+    kernel::RmsNormOp::create(program.builder, op.getLoc(), program.rows(op.getInput()),
+                              program.weights.vector(op.getLoc(), *scale), rows, outputs[0],
+                              program.scalesOf(outputs[0]), copy, op.getEpsilon());
     for (Value output : outputs) {
       if (ofLogits) {
         program.bindLogitRows(op.getResult(), output);

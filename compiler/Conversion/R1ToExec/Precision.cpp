@@ -21,13 +21,6 @@ std::optional<PrecisionMode> precisionModeOf(StringRef name) {
       .Default(std::nullopt);
 }
 
-kernel::Compute Precision::compute(bool isBF16) const {
-  if (!isBF16) {
-    return kernel::Compute::F32;
-  }
-  return mode == PrecisionMode::Auto ? kernel::Compute::BF16X2 : kernel::Compute::BF16;
-}
-
 LinearRole roleOf(r1::LinearOp linear) {
   Value result = linear.getResult();
   if (llvm::any_of(result.getUsers(), llvm::IsaPred<r1::RouteOp>)) {
@@ -46,59 +39,73 @@ LinearRole roleOf(r1::LinearOp linear) {
   return isa<func::ReturnOp>(user) ? LinearRole::Logits : LinearRole::Plain;
 }
 
-bool Precision::prefersBF16(Value weight) const {
-  Type element = cast<RankedTensorType>(weight.getType()).getElementType();
-  return hasBF16 && mode != PrecisionMode::F32 && (element.isBF16() || isa<Float8E4M3FNType>(element));
+kernel::Compute Precision::computeOf(Value weight) const {
+  auto type = cast<RankedTensorType>(weight.getType());
+  Type element = type.getElementType();
+  bool isF8 = isa<Float8E4M3FNType>(element);
+  if (isCuda) {
+    // What a tensor map can describe: rows of whole 16 bytes. Scales are of 128 values, as those of quantized rows.
+    auto blocks = dyn_cast_or_null<r1::BlocksAttr>(type.getEncoding());
+    bool fits =
+        isF8 && blocks && blocks.getRows() == 128 && blocks.getColumns() == 128 && type.getShape().back() % 16 == 0;
+    return fits ? kernel::Compute::F8 : kernel::Compute::BF16;
+  }
+  if (!hasBF16 || mode == PrecisionMode::F32 || !(element.isBF16() || isF8)) {
+    return kernel::Compute::F32;
+  }
+  return mode == PrecisionMode::Auto ? kernel::Compute::BF16X2 : kernel::Compute::BF16;
 }
 
 bool Precision::wantsF32Cache(Value weight) const {
   Type element = cast<RankedTensorType>(weight.getType()).getElementType();
-  return mode != PrecisionMode::BF16 || element.isF32() || element.isF16();
+  return !isCuda && (mode != PrecisionMode::BF16 || element.isF32() || element.isF16());
 }
 
-bool Precision::prefersBF16(OpOperand &use) const {
+kernel::Compute Precision::preferredBy(OpOperand &use) const {
   if (auto experts = dyn_cast<r1::ExpertsOp>(use.getOwner())) {
-    return use.get() == experts.getInput() && use.get() != experts.getWeights() && prefersBF16(experts.getGate()) &&
-           prefersBF16(experts.getUp());
+    kernel::Compute gate = computeOf(experts.getGate());
+    bool isInput = use.get() == experts.getInput() && use.get() != experts.getWeights();
+    return isInput && gate == computeOf(experts.getUp()) ? gate : byDefault();
   }
   auto linear = dyn_cast<r1::LinearOp>(use.getOwner());
-  if (!linear || !prefersBF16(linear.getWeight())) {
-    return false;
+  if (!linear) {
+    return byDefault();
   }
+  kernel::Compute preferred = computeOf(linear.getWeight());
   switch (roleOf(linear)) {
   case LinearRole::RouterLogits:
-    return false;
+    return byDefault();
   case LinearRole::GateOrUp: {
     auto swiglu = cast<r1::SwigluOp>(*linear.getResult().getUsers().begin());
-    return llvm::all_of(swiglu->getOperands(), [&](Value factor) {
+    bool isAlike = llvm::all_of(swiglu->getOperands(), [&](Value factor) {
       auto other = factor.getDefiningOp<r1::LinearOp>();
-      return other && prefersBF16(other.getWeight());
+      return other && computeOf(other.getWeight()) == preferred;
     });
+    return isAlike ? preferred : byDefault();
   }
   case LinearRole::Residual:
   case LinearRole::Logits:
   case LinearRole::Plain:
-    return true;
+    return preferred;
   }
   llvm_unreachable("unknown role");
 }
 
-bool Precision::canBeBF16(Value activation) const {
+kernel::Compute Precision::storageOf(Value activation) const {
   Operation *producer = activation.getDefiningOp();
-  return producer && (isa<r1::RmsNormOp>(producer) || isStoredAsBF16(activation));
+  if (!producer || !isa<r1::AttentionOp, r1::LatentAttentionOp, r1::SwigluOp>(producer) || activation.use_empty()) {
+    return byDefault();
+  }
+  kernel::Compute preferred = preferredBy(*activation.getUses().begin());
+  bool isAlike = llvm::all_of(activation.getUses(), [&](OpOperand &use) { return preferredBy(use) == preferred; });
+  return isAlike ? preferred : byDefault();
 }
 
-bool Precision::isStoredAsBF16(Value activation) const {
-  Operation *producer = activation.getDefiningOp();
-  return producer && isa<r1::AttentionOp, r1::LatentAttentionOp, r1::SwigluOp>(producer) &&
-         llvm::all_of(activation.getUses(), [&](OpOperand &use) { return prefersBF16(use); });
+kernel::Compute Precision::computeOf(OpOperand &use) const {
+  kernel::Compute preferred = preferredBy(use);
+  bool canBe = use.get().getDefiningOp<r1::RmsNormOp>() || storageOf(use.get()) == preferred;
+  return canBe ? preferred : byDefault();
 }
-
-kernel::Compute Precision::storageOf(Value activation) const { return compute(isStoredAsBF16(activation)); }
-
-kernel::Compute Precision::computeOf(Value weight) const { return compute(prefersBF16(weight)); }
-
-kernel::Compute Precision::computeOf(OpOperand &use) const { return compute(prefersBF16(use) && canBeBF16(use.get())); }
 
 kernel::Compute Precision::computeOf(r1::LinearOp linear) const { return computeOf(linear.getInputMutable()); }
 

@@ -1,7 +1,7 @@
 #ifndef COMPILER_CONVERSION_R1TOEXEC_PRECISION_H
 #define COMPILER_CONVERSION_R1TOEXEC_PRECISION_H
 
-#include "codegen/Target/CpuTarget.h"
+#include "compiler/Conversion/R1ToExec/LoweringTarget.h"
 #include "dialects/Kernel/Kernel.h"
 #include <optional>
 
@@ -11,7 +11,7 @@ namespace elah {
 enum class LinearRole {
   Residual,     ///< Its only use is a sum: it is added in place.
   GateOrUp,     ///< Its only use is a swiglu: both factors are one product.
-  RouterLogits, ///< Chooses experts, so it is computed in f32.
+  RouterLogits, ///< Chooses experts: its input is not quantized, and on a CPU not rounded.
   Logits,       ///< The program's result, for the tokens that are asked for.
   Plain,        ///< Rows of a buffer, beside those of its siblings.
 };
@@ -29,30 +29,28 @@ std::optional<PrecisionMode> precisionModeOf(llvm::StringRef name);
 /// In which precision products are formed and values are stored.
 class Precision {
 public:
-  Precision(const CpuTarget &target, PrecisionMode mode) : hasBF16(target.hasBF16Dot), mode(mode) {}
+  Precision(const LoweringTarget &target, PrecisionMode mode)
+      : isCuda(target.isCuda), hasBF16(target.hasBF16Dot), mode(mode) {}
 
   kernel::Compute computeOf(r1::LinearOp linear) const;
   kernel::Compute computeOf(r1::ExpertsOp experts) const;
-  /// Of an activation that `consumer` reads through a product; f32 for all other uses.
+  /// Of an activation that an operation reads through a product; otherwise as values are stored by default.
   kernel::Compute computeOf(mlir::OpOperand &use) const;
-  /// Of the only readers of an activation, which is stored as these read it; f32 if they differ.
+  /// Of the only readers of an activation, which is stored as these read it; the default if they differ.
   kernel::Compute storageOf(mlir::Value activation) const;
   /// Of products with this weight, if their input can be had so.
   kernel::Compute computeOf(mlir::Value weight) const;
+  /// As values are stored that nobody wants otherwise: f32, on Hopper bf16.
+  kernel::Compute byDefault() const { return isCuda ? kernel::Compute::BF16 : kernel::Compute::F32; }
   /// Whether everything is computed in f32, whatever it costs.
   bool isF32Only() const { return mode == PrecisionMode::F32; }
   /// Whether a model with this weight keeps f32 in its cache.
   bool wantsF32Cache(mlir::Value weight) const;
 
 private:
-  /// In bf16 products of one kind or the other, split values or rounded ones.
-  bool prefersBF16(mlir::Value weight) const;
-  bool prefersBF16(mlir::OpOperand &use) const;
-  bool canBeBF16(mlir::Value activation) const;
-  bool isStoredAsBF16(mlir::Value activation) const;
-  kernel::Compute compute(bool isBF16) const;
+  kernel::Compute preferredBy(mlir::OpOperand &use) const;
 
-  bool hasBF16;
+  bool isCuda, hasBF16;
   PrecisionMode mode;
 };
 

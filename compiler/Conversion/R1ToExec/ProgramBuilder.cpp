@@ -9,14 +9,16 @@ namespace {
 unsigned bitWidth(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementTypeBitWidth(); }
 
 /// How wide the elements are that a product reads.
-unsigned bitWidth(kernel::Compute compute) { return compute == kernel::Compute::F32 ? 32 : 16; }
+unsigned bitWidth(kernel::Compute compute) {
+  return compute == kernel::Compute::F32 ? 32 : compute == kernel::Compute::F8 ? 8 : 16;
+}
 
 } // namespace
 
-ProgramBuilder::ProgramBuilder(exec::ProgramOp program, StepState state, const CpuTarget &target,
+ProgramBuilder::ProgramBuilder(exec::ProgramOp program, StepState state, const LoweringTarget &target,
                                const Precision &precision, Type cacheElement, int64_t pageTokens)
-    : builder(OpBuilder::atBlockEnd(&program.getBody().front())), state(state), precision(precision),
-      cacheElement(cacheElement), pageTokens(pageTokens), target(target),
+    : builder(OpBuilder::atBlockEnd(&program.getBody().front())), state(state), target(target), precision(precision),
+      cacheElement(cacheElement), pageTokens(pageTokens),
       weights(program->getParentOfType<ModuleOp>(), builder, target) {}
 
 exec::ExtentAttr ProgramBuilder::tokens(int64_t factor) const {
@@ -79,6 +81,11 @@ bool ProgramBuilder::isBound(Value activation) const {
   return bound.contains({activation, 32}) || bound.contains({activation, 16});
 }
 
+Value ProgramBuilder::rows(Value activation) const {
+  Value buffer = bound.lookup({activation, 32});
+  return buffer ? buffer : as(kernel::Compute::BF16, activation);
+}
+
 Value ProgramBuilder::f32(Value activation) const { return as(kernel::Compute::F32, activation); }
 
 Value ProgramBuilder::as(kernel::Compute compute, Value activation) const {
@@ -92,6 +99,11 @@ Value ProgramBuilder::logitRowsOf(Value activation, kernel::Compute compute) con
 }
 
 Value ProgramBuilder::allocFor(kernel::Compute compute, Location loc, exec::ExtentAttr rows, int64_t width) {
+  if (compute == kernel::Compute::F8) {
+    Value quantized = alloc(loc, rows, width, Float8E4M3FNType::get(builder.getContext()));
+    scales[quantized] = alloc(loc, rows, kernel::scalesOfRow(width), builder.getF32Type());
+    return quantized;
+  }
   Type element = compute == kernel::Compute::F32 ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
   int64_t count = compute == kernel::Compute::BF16X2 ? 2 * width : width, stride = count;
   if (target.hasAmxBF16 && compute != kernel::Compute::F32) {
@@ -102,12 +114,16 @@ Value ProgramBuilder::allocFor(kernel::Compute compute, Location loc, exec::Exte
   return columns(loc, alloc(loc, rows, stride, element), 0, count);
 }
 
-Value ProgramBuilder::splitFor(kernel::Compute compute, Location loc, Value rows) {
-  if (compute != kernel::Compute::BF16X2) {
+Value ProgramBuilder::convertFor(kernel::Compute compute, Location loc, Value rows) {
+  if (compute != kernel::Compute::BF16X2 && compute != kernel::Compute::F8) {
     return rows;
   }
   Value output = allocFor(compute, loc, exec::rowsOf(rows), cast<MemRefType>(rows.getType()).getDimSize(1));
-  kernel::SplitOp::create(builder, loc, rows, output);
+  if (compute == kernel::Compute::F8) {
+    kernel::QuantizeOp::create(builder, loc, rows, output, scalesOf(output));
+  } else {
+    kernel::SplitOp::create(builder, loc, rows, output);
+  }
   return output;
 }
 
@@ -120,8 +136,8 @@ void ProgramBuilder::gemm(Location loc, kernel::Compute compute, Value input, Ar
     biasVector = weights.vector(loc, bias);
     countBytes(weight.packing.getN() * 4);
   }
-  kernel::GemmOp::create(builder, loc, input, weight.bytes, weight.scales, biasVector, output, weight.packing, compute,
-                         activation, accumulate);
+  kernel::GemmOp::create(builder, loc, input, scalesOf(input), weight.bytes, weight.scales, biasVector, output,
+                         scalesOf(output), weight.packing, compute, activation, accumulate);
 }
 
 void ProgramBuilder::count(const PackedWeight &weight, int64_t share) {

@@ -19,15 +19,15 @@ struct StepState {
 /// token costs.
 class ProgramBuilder {
 public:
-  ProgramBuilder(exec::ProgramOp program, StepState state, const CpuTarget &target, const Precision &precision,
+  ProgramBuilder(exec::ProgramOp program, StepState state, const LoweringTarget &target, const Precision &precision,
                  mlir::Type cacheElement, int64_t pageTokens);
 
   mlir::OpBuilder builder;
   StepState state;
+  const LoweringTarget target;
   const Precision &precision;
   const mlir::Type cacheElement;
   const int64_t pageTokens;
-  const CpuTarget &target;
   WeightRecipes weights;
 
   //===--- Buffers ---===//
@@ -48,13 +48,21 @@ public:
   void bindLogitRows(mlir::Value activation, mlir::Value buffer);
   bool isBound(mlir::Value activation) const;
   mlir::Value f32(mlir::Value activation) const;
+  /// The buffer in which no more is lost than where it was made: f32 if there is one, else bf16.
+  mlir::Value rows(mlir::Value activation) const;
   /// The buffer in the type that a product in `compute` reads.
   mlir::Value as(kernel::Compute compute, mlir::Value activation) const;
   mlir::Value logitRowsOf(mlir::Value activation, kernel::Compute compute) const;
-  /// Rows of `width` values as a product in `compute` reads them.
+  /// Rows of `width` values as a product in `compute` reads them; quantized ones come with their scales.
   mlir::Value allocFor(kernel::Compute compute, mlir::Location loc, exec::ExtentAttr rows, int64_t width);
-  /// f32 rows, split if a product in `compute` reads them so.
-  mlir::Value splitFor(kernel::Compute compute, mlir::Location loc, mlir::Value rows);
+  /// Rows as kernels hand them to each other, f32 or, on Hopper, bf16.
+  mlir::Value allocRows(mlir::Location loc, exec::ExtentAttr rows, int64_t width) {
+    return allocFor(precision.byDefault(), loc, rows, width);
+  }
+  /// The scales of quantized rows; null for others.
+  mlir::Value scalesOf(mlir::Value rows) const { return scales.lookup(rows); }
+  /// Such rows, split or quantized if a product in `compute` reads them so.
+  mlir::Value convertFor(kernel::Compute compute, mlir::Location loc, mlir::Value rows);
 
   /// Linear maps and experts that are not computed yet: each is added to the residual that the sum
   /// which reads them ends in.
@@ -75,6 +83,7 @@ public:
 private:
   using Key = std::pair<mlir::Value, unsigned>;
   llvm::DenseMap<Key, mlir::Value> bound, boundLogitRows;
+  llvm::DenseMap<mlir::Value, mlir::Value> scales;
   llvm::DenseMap<exec::Input, mlir::Value> inputs;
   llvm::DenseMap<r1::RopeAttr, mlir::Value> tables;
 };

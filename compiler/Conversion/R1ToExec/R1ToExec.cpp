@@ -121,9 +121,13 @@ private:
   }
 
   LogicalResult convert(ModuleOp module) {
-    llvm::Expected<CpuTarget> target = lookupCpuTarget(cpu);
-    if (!target) {
-      return module.emitError() << llvm::toString(target.takeError());
+    LoweringTarget target = LoweringTarget::cuda();
+    if (!isCuda) {
+      llvm::Expected<CpuTarget> processor = lookupCpuTarget(cpu);
+      if (!processor) {
+        return module.emitError() << llvm::toString(processor.takeError());
+      }
+      target = LoweringTarget::of(*processor);
     }
     if (failed(checkOptions(module))) {
       return failure();
@@ -141,10 +145,10 @@ private:
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     auto program = exec::ProgramOp::create(builder, forward.getLoc(), "forward", ArrayAttr());
     program.getBody().emplaceBlock();
-    Precision rules(*target, *precisionModeOf(precision));
+    Precision rules(target, *precisionModeOf(precision));
     Type cacheElement = cacheElementOf(forward, rules, builder);
     Block &body = forward.getBody().front();
-    ProgramBuilder lowering(program, {body.getArgument(0), body.getArgument(1), body.getArgument(2)}, *target, rules,
+    ProgramBuilder lowering(program, {body.getArgument(0), body.getArgument(1), body.getArgument(2)}, target, rules,
                             cacheElement, pageTokens);
     for (Operation &op : body) {
       bool isUnused = op.getNumResults() > 0 && op.use_empty();

@@ -103,8 +103,11 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
   if (!isUniform) {
     return converted;
   }
+  if (target.isCuda) {
+    return compute == kernel::Compute::F8 ? kernel::Format::F8 : kernel::Format::BF16;
+  }
   if (isa<Float8E4M3FNType>(element)) {
-    int64_t panelColumns = target.panel() / (swiglu ? 2 : 1), step = compute != kernel::Compute::F32 ? 2 : 1;
+    int64_t panelColumns = target.panel / (swiglu ? 2 : 1), step = compute != kernel::Compute::F32 ? 2 : 1;
     r1::BlocksAttr blocks = blocksOf(sources.front());
     bool fits = !blocks || (blocks.getRows() % panelColumns == 0 && blocks.getColumns() % step == 0);
     return fits ? kernel::Format::F8 : converted;
@@ -113,6 +116,11 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
     return kernel::Format::BF16;
   }
   return element.isBF16() ? kernel::Format::BF16 : element.isF16() ? kernel::Format::F16 : kernel::Format::F32;
+}
+
+int64_t WeightRecipes::stepOf(kernel::Format format, kernel::Compute compute) const {
+  int64_t bytes = format == kernel::Format::F32 ? 4 : format == kernel::Format::F8 ? 1 : 2;
+  return target.stepOf(compute == kernel::Compute::F32, bytes);
 }
 
 PackedWeight WeightRecipes::panels(Location loc, ArrayRef<r1::WeightAttr> sources, int64_t batch,
@@ -125,7 +133,7 @@ PackedWeight WeightRecipes::panels(Location loc, ArrayRef<r1::WeightAttr> source
   kernel::Format format = formatOf(sources, compute, swiglu);
   r1::BlocksAttr blocks = format == kernel::Format::F8 ? blocksOf(sources.front()) : r1::BlocksAttr();
   auto packing = kernel::PackingAttr::get(context, format, rows / batch, sources.front().getType().getDimSize(1),
-                                          target.panel(), compute != kernel::Compute::F32 ? 2 : 1, batch, swiglu,
+                                          target.panel, stepOf(format, compute), batch, swiglu,
                                           blocks ? blocks.getRows() : 0, blocks ? blocks.getColumns() : 0);
   ArrayAttr array = sourcesOf(sources);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::Panels, array, packing, 0, 0, false);
@@ -149,8 +157,8 @@ PackedWeight WeightRecipes::headPanels(Location loc, r1::WeightAttr source, cons
   } else if (element.isF16()) {
     format = kernel::Format::F16;
   }
-  auto packing = kernel::PackingAttr::get(context, format, slices.n, slices.k, target.panel(),
-                                          compute != kernel::Compute::F32 ? 2 : 1, slices.heads, false, 0, 0);
+  auto packing = kernel::PackingAttr::get(context, format, slices.n, slices.k, target.panel, stepOf(format, compute),
+                                          slices.heads, false, 0, 0);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::HeadPanels, sourcesOf(source), packing, slices.stride,
                                       slices.first, slices.transposed);
   return {refer(loc, recipe, MemRefType::get({packing.getBytes()}, program.getI8Type()), suffix), {}, packing};

@@ -1,7 +1,7 @@
 #ifndef COMPILER_CONVERSION_R1TOEXEC_WEIGHTRECIPES_H
 #define COMPILER_CONVERSION_R1TOEXEC_WEIGHTRECIPES_H
 
-#include "codegen/Target/CpuTarget.h"
+#include "compiler/Conversion/R1ToExec/LoweringTarget.h"
 #include "dialects/Exec/Exec.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -30,7 +30,7 @@ struct HeadSlices {
 /// builder's insertion point.
 class WeightRecipes {
 public:
-  WeightRecipes(mlir::ModuleOp module, mlir::OpBuilder &program, const CpuTarget &target)
+  WeightRecipes(mlir::ModuleOp module, mlir::OpBuilder &program, const LoweringTarget &target)
       : module(module), program(program), target(target), symbols(mlir::OpBuilder::atBlockBegin(module.getBody())) {}
 
   /// f32 values, one source after the other: scales of norms, biases.
@@ -51,11 +51,12 @@ public:
 
 private:
   mlir::Value refer(mlir::Location loc, exec::RecipeAttr recipe, mlir::MemRefType type, llvm::StringRef suffix);
+  int64_t stepOf(kernel::Format format, kernel::Compute compute) const;
   kernel::Format formatOf(llvm::ArrayRef<r1::WeightAttr> sources, kernel::Compute compute, bool swiglu) const;
 
   mlir::ModuleOp module;
   mlir::OpBuilder &program;
-  const CpuTarget &target;
+  const LoweringTarget target;
   mlir::OpBuilder symbols;
   llvm::DenseMap<exec::RecipeAttr, mlir::StringAttr> known;
   llvm::DenseMap<mlir::StringAttr, unsigned> names;

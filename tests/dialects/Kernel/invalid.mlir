@@ -561,3 +561,61 @@ func.func @latent_attention_c3(%q: memref<?x160xf32>, %c: memref<?x40xbf16>, %i:
   kernel.latent_attention %q, %c at %i, %i, %i to %o {heads = 4, rank = 32, rope_dim = 8, head_groups = 2, scale = 1.0, page_tokens = -1} : memref<?x160xf32>, memref<?x40xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x128xf32>
   return
 }
+
+// -----
+
+// packing_c2
+// expected-error@+1 {{a step must be at most 16 bytes of a column, found 32}}
+#p = #kernel.packing<bf16, n = 64, k = 32, panel = 1, step = 16, batch = 1, swiglu = false, blocks = 0 x 0>
+
+// -----
+
+func.func @rms_norm_c3(%x: memref<?x64xf32>, %w: memref<64xf32>, %o: memref<?x64xf8E4M3FN>) {
+  // expected-error@+1 {{output must have scales exactly if it is f8}}
+  kernel.rms_norm %x, %w to %o {epsilon = 1.0} : memref<?x64xf32>, memref<64xf32>, memref<?x64xf8E4M3FN>
+  return
+}
+
+// -----
+
+func.func @rms_norm_c3_count(%x: memref<?x640xf32>, %w: memref<640xf32>, %o: memref<?x640xf8E4M3FN>, %s: memref<?x5xf32>) {
+  // expected-error@+1 {{output's scales must be 8 wide}}
+  kernel.rms_norm %x, %w to %o scales %s {epsilon = 1.0}
+    : memref<?x640xf32>, memref<640xf32>, memref<?x640xf8E4M3FN>, memref<?x5xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c1(%x: memref<?x64xbf16>, %o: memref<?x64xbf16>, %s: memref<?x4xf32>) {
+  // expected-error@+1 {{output must be f8}}
+  kernel.quantize %x to %o scales %s : memref<?x64xbf16>, memref<?x64xbf16>, memref<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @dispatch_c1(%x: memref<?x64xbf16>, %g: memref<?xi32>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{must not change the type of elements}}
+  kernel.dispatch %x gather %g to %o : memref<?x64xbf16>, memref<?xi32>, memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @dispatch_c2(%x: memref<?x64xf8E4M3FN>, %g: memref<?xi32>, %o: memref<?x64xf8E4M3FN>) {
+  // expected-error@+1 {{input must have scales exactly if it is f8}}
+  kernel.dispatch %x gather %g to %o : memref<?x64xf8E4M3FN>, memref<?xi32>, memref<?x64xf8E4M3FN>
+  return
+}
+
+// -----
+
+#rows = #kernel.packing<f8, n = 128, k = 128, panel = 1, step = 16, batch = 1, swiglu = false, blocks = 128 x 128>
+
+func.func @gemm_c2_f8(%x: memref<?x128xbf16>, %w: memref<16384xi8>, %s: memref<1xf32>, %o: memref<?x128xf32>) {
+  // expected-error@+1 {{computes in f8 and needs an f8 input and an f8 packing with blocks}}
+  kernel.gemm %x, %w scales %s to %o {packing = #rows, compute = #kernel<compute f8>, activation = #kernel<activation none>}
+    : memref<?x128xbf16>, memref<16384xi8>, memref<1xf32>, memref<?x128xf32>
+  return
+}

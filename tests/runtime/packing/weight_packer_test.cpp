@@ -72,8 +72,8 @@ protected:
   Bytes expectedPanels(const proto::Recipe &recipe) const {
     const proto::Packing &packing = recipe.packing();
     uint64_t size = elementBytes(packing.format());
-    uint64_t columns = packing.swiglu() ? packing.n() / 2 : packing.n();
-    uint64_t width = packing.swiglu() ? packing.panel() / 2 : packing.panel();
+    uint64_t halves = packing.swiglu() && packing.panel() > 1 ? 2 : 1;
+    uint64_t columns = packing.n() / halves, width = packing.panel() / halves;
     Bytes bytes;
     for (uint64_t batch = 0; batch < packing.batch(); ++batch) {
       for (uint64_t panel = 0; panel * width < columns; ++panel) {
@@ -90,7 +90,9 @@ protected:
           }
         }
       }
-      bytes.resize((bytes.size() + 63) / 64 * 64);
+      if (packing.panel() > 1) {
+        bytes.resize((bytes.size() + 63) / 64 * 64);
+      }
     }
     return bytes;
   }
@@ -228,6 +230,21 @@ TEST_F(WeightPackerTest, PanelsOfEveryFormatAndStepOverRaggedShapes) {
         setPacking(recipe, format, n, k, panel, step);
         expectPacks(recipe);
       }
+    }
+  }
+}
+
+TEST_F(WeightPackerTest, RowsPaddedToSixteenBytes) {
+  for (auto [format, step] : {std::pair<proto::ElementFormat, uint64_t>{BF16, 8}, {F8, 16}}) {
+    for (auto [n, k] : {std::pair<uint64_t, uint64_t>{2, 1}, {6, 32}, {34, 33}}) {
+      // Gate and up projection of two experts, one row after the other.
+      proto::Recipe recipe =
+          makeRecipe(proto::RECIPE_KIND_PANELS, {folder.addTensor(format, {n, k}), folder.addTensor(format, {n, k}),
+                                                 folder.addTensor(format, {n, k}), folder.addTensor(format, {n, k})});
+      setPacking(recipe, format, 2 * n, k, 1, step);
+      recipe.mutable_packing()->set_batch(2);
+      recipe.mutable_packing()->set_swiglu(true);
+      expectPacks(recipe);
     }
   }
 }
