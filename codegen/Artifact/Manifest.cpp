@@ -12,10 +12,14 @@ using namespace mlir;
 namespace elah {
 namespace {
 
+/// Modules are loaded where they are mapped.
+uint64_t alignModule(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
 class ManifestBuilder {
 public:
-  ManifestBuilder(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes)
-      : module(module), target(target), scratchBytes(scratchBytes) {}
+  ManifestBuilder(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes,
+                  const CudaCode *cuda)
+      : module(module), target(target), scratchBytes(scratchBytes), cuda(cuda) {}
 
   proto::Manifest build() {
     describeTarget();
@@ -26,7 +30,11 @@ public:
       return std::move(manifest);
     }
     describeModel();
-    module.walk([&](exec::KernelOp kernel) { addKernel(kernel); });
+    if (cuda) {
+      addCudaKernels();
+    } else {
+      module.walk([&](exec::KernelOp kernel) { addKernel(kernel); });
+    }
     exec::ProgramOp program = *module.getOps<exec::ProgramOp>().begin();
     if (ArrayAttr arena = program.getArenaAttr()) {
       for (Attribute sizes : arena) {
@@ -55,6 +63,15 @@ private:
   void describeTarget() {
     if (auto architecture = module->getAttrOfType<StringAttr>("r1.architecture")) {
       manifest.set_architecture(architecture.getValue().str());
+    }
+    if (cuda) {
+      manifest.set_target("cuda");
+      manifest.set_device(std::string(cuda->target->name));
+      manifest.set_compute_capability(cuda->target->computeCapability);
+      for (int64_t tokens : cuda->buckets) {
+        manifest.add_buckets(static_cast<uint32_t>(tokens));
+      }
+      return;
     }
     manifest.set_target("cpu");
     manifest.set_cpu(target.name);
@@ -181,15 +198,84 @@ private:
     kernel->set_family(family.str());
   }
 
+  void addCudaKernels() {
+    uint64_t offset = 0;
+    for (auto [spec, compiled] : llvm::zip_equal(cuda->specs, cuda->compiled)) {
+      proto::Kernel *kernel = manifest.add_kernels();
+      kernel->set_symbol(spec.symbol);
+      kernel->set_family(spec.family);
+      proto::CudaKernel &code = *kernel->mutable_cuda();
+      code.set_cubin_offset(offset);
+      code.set_cubin_size(compiled.cubin.size());
+      offset += alignModule(compiled.cubin.size());
+      code.set_ptx_offset(offset);
+      code.set_ptx_size(compiled.ptx.size());
+      offset += alignModule(compiled.ptx.size());
+      code.set_threads(spec.threads);
+      code.set_cluster(spec.cluster);
+      code.set_shared_bytes(spec.sharedBytes);
+      setExtent(*code.mutable_scratch_bytes(), spec.scratchBytes);
+      code.set_uses_scratch(spec.usesScratch());
+      code.set_registers(compiled.registers);
+      code.set_static_shared_bytes(compiled.staticSharedBytes);
+      code.set_schedule(spec.schedule);
+      for (const cuda::TensorMap &map : spec.maps) {
+        proto::TensorMap &stored = *code.add_maps();
+        stored.set_operand(map.operand);
+        stored.set_byte_offset(map.byteOffset);
+        stored.set_element(static_cast<proto::MapElement>(map.element));
+        for (const cuda::Extent &size : map.sizes) {
+          setExtent(*stored.add_sizes(), size);
+        }
+        stored.mutable_strides()->Assign(map.strides.begin(), map.strides.end());
+        stored.mutable_box()->Assign(map.box.begin(), map.box.end());
+        stored.set_swizzle(static_cast<proto::MapSwizzle>(map.swizzle));
+      }
+    }
+  }
+
+  /// What a launch runs in each bucket; neighbours that run the same are one variant.
+  void addVariants(proto::Launch &launch, const std::vector<std::vector<size_t>> &steps) {
+    for (size_t bucket = 0; bucket < steps.size(); ++bucket) {
+      if (bucket + 1 < steps.size() && steps[bucket + 1] == steps[bucket]) {
+        continue;
+      }
+      proto::Variant *variant = launch.add_variants();
+      variant->set_max_tokens(static_cast<uint32_t>(cuda->buckets[bucket]));
+      for (size_t index : steps[bucket]) {
+        const cuda::KernelGrid &grid = cuda->specs[index].grid;
+        proto::Step *step = variant->add_steps();
+        step->set_kernel(static_cast<uint32_t>(index));
+        step->mutable_grid()->set_outer(static_cast<uint64_t>(grid.outer));
+        step->mutable_grid()->set_row_tile(static_cast<uint64_t>(grid.rowTile));
+        step->mutable_grid()->set_max_blocks(static_cast<uint64_t>(grid.maxBlocks));
+        setExtent(*step->mutable_grid()->mutable_rows(), grid.rows);
+      }
+    }
+  }
+
+  static void setExtent(proto::Extent &extent, const cuda::Extent &value) {
+    extent.set_constant(value.constant);
+    size_t count = value.coefficients.size();
+    for (; count > 0 && value.coefficients[count - 1] == 0; --count) {
+    }
+    extent.mutable_coefficients()->Assign(value.coefficients.begin(),
+                                          value.coefficients.begin() + static_cast<ptrdiff_t>(count));
+  }
+
   void addLaunch(exec::LaunchOp op) {
     proto::Launch *launch = manifest.add_launches();
-    launch->set_kernel(kernelIndex.lookup(op.getKernelAttr().getAttr()));
     for (Value buffer : op.getBuffers()) {
       launch->add_buffers(bufferOf(buffer));
     }
-    launch->mutable_grid()->set_outer(op.getOuter());
-    launch->mutable_grid()->set_row_tile(op.getRowTile());
-    setExtent(*launch->mutable_grid()->mutable_rows(), op.getRows());
+    if (cuda) {
+      addVariants(*launch, cuda->steps.at(op.getKernel().str()));
+    } else {
+      launch->set_kernel(kernelIndex.lookup(op.getKernelAttr().getAttr()));
+      launch->mutable_grid()->set_outer(op.getOuter());
+      launch->mutable_grid()->set_row_tile(op.getRowTile());
+      setExtent(*launch->mutable_grid()->mutable_rows(), op.getRows());
+    }
     if (auto name = op.getLoc()->findInstanceOf<NameLoc>()) {
       launch->set_name(name.getName().getValue().str());
     }
@@ -232,6 +318,7 @@ private:
   ModuleOp module;
   const CpuTarget &target;
   const llvm::StringMap<uint64_t> &scratchBytes;
+  const CudaCode *cuda;
   proto::Manifest manifest;
   uint64_t nextWeight = 0;
   std::map<std::string, uint32_t> shardIndex;
@@ -241,8 +328,20 @@ private:
 
 } // namespace
 
-proto::Manifest buildManifest(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes) {
-  return ManifestBuilder(module, target, scratchBytes).build();
+proto::Manifest buildManifest(ModuleOp module, const CpuTarget &target, const llvm::StringMap<uint64_t> &scratchBytes,
+                              const CudaCode *cuda) {
+  return ManifestBuilder(module, target, scratchBytes, cuda).build();
+}
+
+std::string cudaModules(const CudaCode &cuda) {
+  std::string bytes;
+  for (const cuda::CompiledKernel &kernel : cuda.compiled) {
+    for (const std::string *module : {&kernel.cubin, &kernel.ptx}) {
+      bytes += *module;
+      bytes.resize(alignModule(bytes.size()));
+    }
+  }
+  return bytes;
 }
 
 uint64_t weightsSectionSize(const proto::Manifest &manifest) {

@@ -164,7 +164,7 @@ llvm::Error checkIsNoInput(const ArtifactContents &contents, const proto::Manife
 
 llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &options) {
   const bool embeds = options.weights == WeightMode::Embed;
-  proto::Manifest manifest = buildManifest(contents.module, contents.target, contents.scratchBytes);
+  proto::Manifest manifest = buildManifest(contents.module, contents.target, contents.scratchBytes, contents.cuda);
   ShardFiles shards(contents.modelFolder);
   if (llvm::Error error = openShards(manifest, shards)) {
     return error;
@@ -204,6 +204,9 @@ llvm::Error writeArtifact(const ArtifactContents &contents, const WriteOptions &
     }
   };
   add(ELAH_SECTION_CPU_OBJECT, contents.object);
+  if (contents.cuda) {
+    add(ELAH_SECTION_CUDA_MODULES, cudaModules(*contents.cuda));
+  }
   auto addFile = [&](elah_section_kind kind, const char *name) {
     if (auto file = modelFiles->find(name); file != modelFiles->end()) {
       add(kind, file->second);

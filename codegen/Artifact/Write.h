@@ -1,6 +1,7 @@
 #ifndef CODEGEN_ARTIFACT_WRITE_H
 #define CODEGEN_ARTIFACT_WRITE_H
 
+#include "codegen/Cuda/CudaCode.h"
 #include "codegen/Target/CpuTarget.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
@@ -18,8 +19,9 @@ struct ArtifactContents {
   std::string object;                     ///< The kernels' ELF shared object.
   llvm::StringMap<uint64_t> scratchBytes; ///< By kernel symbol.
   CpuTarget target;
-  std::string modelFolder; ///< Where the weights are.
-  std::string filesFolder; ///< Where the tokenizer and its like are; empty: with the weights.
+  const CudaCode *cuda = nullptr; ///< Instead of the object and the processor.
+  std::string modelFolder;        ///< Where the weights are.
+  std::string filesFolder;        ///< Where the tokenizer and its like are; empty: with the weights.
   /// Flags that changed the result, for the receipt, in a fixed order.
   std::vector<std::pair<std::string, std::string>> flags;
 };

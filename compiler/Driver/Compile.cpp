@@ -5,6 +5,9 @@
 #include "codegen/Artifact/Write.h"
 #include "codegen/Cpu/Emit.h"
 #include "codegen/Cpu/Graph/EmitGraph.h"
+#include "codegen/Cuda/CompileKernels.h"
+#include "codegen/Cuda/Emit.h"
+#include "codegen/Cuda/KernelCache.h"
 #include "compiler/Driver/Diagnostics.h"
 #include "compiler/Driver/ModelInput.h"
 #include "compiler/Driver/Pipeline.h"
@@ -198,6 +201,14 @@ private:
     if (ModelInputProblem problem = checkModelInput(options.model); problem.status != 0) {
       return fail(problem.status, problem.path, problem.message);
     }
+    gpu = findCudaTarget(options.target);
+    if (!gpu && options.target != "cpu") {
+      return fail(Usage, "--target: expected cpu, " + cudaTargetNames() + ", found '" + options.target + "'");
+    }
+    if (gpu && options.precision != "auto") {
+      return fail(Usage, "--precision is for --target cpu; on " + options.target +
+                             " f8 weights are multiplied with quantized rows, all others in bf16");
+    }
     llvm::Expected<CpuTarget> found = lookupCpuTarget(options.cpu);
     if (!found) {
       std::string message;
@@ -380,7 +391,8 @@ private:
         return BadData;
       }
     }
-    PipelineOptions pipeline{options.cpu, maxContext, options.maxBatch, options.maxPrefill, options.precision};
+    PipelineOptions pipeline{options.cpu,      gpu != nullptr,     maxContext,
+                             options.maxBatch, options.maxPrefill, options.precision};
     int status = Done;
     auto phaseEnds = [&](Phase phase) {
       passes.addPass(std::make_unique<PhaseEnd>([this, phase, &status](ModuleOp current) {
@@ -446,8 +458,16 @@ private:
   }
 
   int emit() {
+    if (isGraph && gpu) {
+      return fail(Unsupported,
+                  "only language models are compiled for GPUs, and this graph is none; --target cpu compiles "
+                  "any graph");
+    }
     if (isGraph) {
       return emitGraphCode();
+    }
+    if (gpu) {
+      return emitForGpu();
     }
     std::vector<CpuKernelRequest> requests;
     for (exec::KernelOp kernel : module->getOps<exec::KernelOp>()) {
@@ -473,6 +493,40 @@ private:
     if (options.stopAfter == Phase::Object) {
       isFinished = true;
       return writeResult(object.image);
+    }
+    return Done;
+  }
+
+  int emitForGpu() {
+    std::vector<std::pair<std::string, Operation *>> kernels;
+    for (exec::KernelOp kernel : module->getOps<exec::KernelOp>()) {
+      kernels.emplace_back(kernel.getSymName().str(), kernel.getKernel());
+    }
+    progress.begin("compiling kernels for " + options.target);
+    CudaEmitOptions emitOptions;
+    emitOptions.cacheFolder = cuda::KernelCache::defaultFolder();
+    emitOptions.threads = options.threads;
+    if (!options.dumpFolder.empty()) {
+      llvm::SmallString<256> folder(options.dumpFolder);
+      llvm::sys::path::append(folder, Twine(static_cast<int>(Phase::Object) + 1) + "-" + phaseName(Phase::Object));
+      if (std::error_code code = llvm::sys::fs::create_directories(folder)) {
+        return fail(CannotCreate, folder, "cannot create the folder: " + code.message());
+      }
+      emitOptions.dumpFolder = folder.str().str();
+    }
+    llvm::Expected<CudaCode> emitted = emitCudaCode(kernels, *gpu, cudaBuckets(options.maxPrefill), emitOptions);
+    emitSeconds = progress.end();
+    if (!emitted) {
+      return fail(emitted.takeError(), Unsupported);
+    }
+    gpuCode = std::move(*emitted);
+    if (options.stopAfter == Phase::Object) {
+      isFinished = true;
+      std::string text;
+      for (const cuda::CompiledKernel &kernel : gpuCode.compiled) {
+        text += kernel.ptx;
+      }
+      return writeResult(text);
     }
     return Done;
   }
@@ -513,11 +567,12 @@ private:
     contents.object = std::move(object.image);
     contents.scratchBytes = std::move(object.scratchBytes);
     contents.target = target;
+    contents.cuda = gpu ? &gpuCode : nullptr;
     contents.modelFolder = modelFolder();
     contents.filesFolder = filesFolder();
-    contents.flags = {{"target", "cpu"},
-                      {"cpu", target.name},
-                      {"cpu-features", target.features},
+    contents.flags = {{"target", options.target},
+                      {"cpu", gpu ? "" : target.name},
+                      {"cpu-features", gpu ? "" : target.features},
                       {"max-context", std::to_string(maxContext)},
                       {"max-batch", std::to_string(options.maxBatch)},
                       {"max-prefill", std::to_string(options.maxPrefill)},
@@ -589,7 +644,7 @@ private:
     for (exec::ProgramOp program : module->getOps<exec::ProgramOp>()) {
       launches += llvm::range_size(program.getBody().getOps<exec::LaunchOp>());
     }
-    kernels = llvm::range_size(module->getOps<exec::KernelOp>());
+    kernels = gpu ? gpuCode.specs.size() : llvm::range_size(module->getOps<exec::KernelOp>());
     llvm::sys::fs::file_size(output, size);
     double parameters = integer("r1.parameters");
     std::string count = parameters >= 1e9 ? llvm::formatv("{0:f2} billion", parameters / 1e9).str()
@@ -618,7 +673,7 @@ private:
                                  "  limits   context {10}, {11} sequences and {12} tokens a step\n"
                                  "  time     {13:f1} s: {14:f1} reading, {15:f1} lowering, {16:f1} kernels, {17:f1} "
                                  "writing",
-                                 output, formatBytes(size), target.name + target.features,
+                                 output, formatBytes(size), gpu ? options.target : target.name + target.features,
                                  architecture ? architecture.getValue() : "", count, formatBytes(weightBytes), weights,
                                  options.referencesWeights ? ", left in the model's folder" : "", launches, kernels,
                                  maxContext, options.maxBatch, options.maxPrefill, seconds, importSeconds, lowerSeconds,
@@ -630,6 +685,8 @@ private:
   Progress progress; // Before the context, whose diagnostics it prints.
   MLIRContext context;
   CpuTarget target;
+  const CudaTarget *gpu = nullptr; ///< Null: for the CPU.
+  CudaCode gpuCode;
   std::string output;
   OwningOpRef<ModuleOp> module;
   OwningOpRef<ModuleOp> plainGraph;   ///< What is compiled instead if a graph turns out to be no language model.

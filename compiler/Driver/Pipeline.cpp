@@ -1,6 +1,6 @@
 // The compiler's table of contents. A model arrives as r1 (frontends/HuggingFace) and leaves as an exec module, which
-// codegen/Cpu turns into native code and codegen/Artifact into a file (Compile.cpp). Each line is one pass: why it
-// stands there, and what is true after it.
+// codegen/Cpu turns into native code or codegen/Cuda into CUDA binaries, and codegen/Artifact into a file
+// (Compile.cpp). Each line is one pass: why it stands there, and what is true after it.
 #include "compiler/Driver/Pipeline.h"
 #include "compiler/Conversion/Passes.h"
 #include "compiler/Transforms/Passes.h"
@@ -32,6 +32,7 @@ void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::
   // within the limits, and tensors are gone.
   ConvertR1ToExecOptions conversion;
   conversion.cpu = options.cpu;
+  conversion.isCuda = options.isCuda;
   conversion.maxContext = options.maxContext;
   conversion.maxSequences = options.maxSequences;
   conversion.maxTokens = options.maxTokens;
@@ -81,6 +82,7 @@ namespace {
 
 struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
   Option<std::string> cpu{*this, "cpu", llvm::cl::desc("The processor to compile for"), llvm::cl::init("host")};
+  Option<bool> isCuda{*this, "cuda", llvm::cl::desc("Compile for Hopper GPUs instead"), llvm::cl::init(false)};
   Option<int64_t> maxContext{*this, "max-context", llvm::cl::desc("Tokens of one sequence; 0: the model's own limit"),
                              llvm::cl::init(0)};
   Option<int64_t> maxSequences{*this, "max-sequences", llvm::cl::desc("Sequences in one step"), llvm::cl::init(8)};
@@ -94,7 +96,8 @@ void registerPipeline() {
   PassPipelineRegistration<PipelineCommandLine>(
       "elah-pipeline", "All passes from an imported r1 module to a finished exec module, as elah compile runs them",
       [](OpPassManager &passes, const PipelineCommandLine &line) {
-        PipelineOptions options{line.cpu, line.maxContext, line.maxSequences, line.maxTokens, line.precision};
+        PipelineOptions options{line.cpu,          line.isCuda,    line.maxContext,
+                                line.maxSequences, line.maxTokens, line.precision};
         buildPipeline(passes, options, [](Phase) { return true; });
       });
   PassPipelineRegistration<>("elah-graph-pipeline", "All passes for a plain graph, from r1 to a finished exec module",

@@ -14,6 +14,7 @@ namespace elah {
 
 struct PipelineOptions {
   std::string cpu = "host";
+  bool isCuda = false;    ///< For a Hopper GPU, and not for that processor.
   int64_t maxContext = 0; ///< Tokens of a sequence; 0: what the model was made for.
   int64_t maxSequences = 8;
   int64_t maxTokens = 512; ///< Of a step.

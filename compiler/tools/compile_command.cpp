@@ -70,8 +70,7 @@ std::string describe(const CLI::App *app, const CLI::Error &error) {
 int elahCompileCommand(int argc, char **argv) {
   elah::CompileOptions options;
   options.threads = std::max(1u, std::thread::hardware_concurrency());
-  std::string target = "cpu", weights = "embed", emit = "artifact", nextTokenLayers = "skip", stopAfter = "artifact",
-              form = "auto";
+  std::string weights = "embed", emit = "artifact", nextTokenLayers = "skip", stopAfter = "artifact", form = "auto";
 
   CLI::App app("Compiles a model into one file that runs without Python and without this compiler.\n"
                "Reads only the headers of the checkpoint until the file is written.",
@@ -85,6 +84,8 @@ int elahCompileCommand(int argc, char **argv) {
              "      for any machine with AVX2, with room for longer conversations\n"
              "  elah compile DeepSeek-R1-Distill-Qwen-1.5B -o ask-r1 --emit exe\n"
              "      one program with everything inside; then: ./ask-r1 --prompt \"Why is the sky blue?\"\n"
+             "  elah compile DeepSeek-R1 -o r1.elah --target h800 --weights reference\n"
+             "      CUDA binaries for an H800, made without one; the weights stay where they are\n"
              "  elah compile DeepSeek-R1 --weights reference --stop-after exec -o r1.mlir\n"
              "      the program of launches that R1 becomes, in a minute, without reading a weight");
   app.add_option("model", options.model,
@@ -99,7 +100,10 @@ int elahCompileCommand(int argc, char **argv) {
          "model: that, or an error that\nsays why not; graph: named tensors in, named tensors out")
       ->check(oneOf({"auto", "model", "graph"}))
       ->type_name("NAME");
-  app.add_option("--target", target, "What to compile for: cpu")->check(oneOf({"cpu"}))->type_name("NAME");
+  app.add_option(
+         "--target", options.target,
+         "What to compile for: cpu (default), or a GPU:\nh100, h100-pcie, h200, h20, h800, gh200 (needs no GPU here)")
+      ->type_name("NAME");
   app.add_option(
          "--cpu", options.cpu,
          "The processor: host (this machine's, the default),\nx86-64-v3, x86-64-v4, sapphirerapids, znver4, aarch64")

@@ -28,7 +28,8 @@ typedef enum elah_section_kind {
   ELAH_SECTION_TOKENIZER = 3,         /* tokenizer.json as it was */
   ELAH_SECTION_TOKENIZER_CONFIG = 4,  /* tokenizer_config.json as it was */
   ELAH_SECTION_GENERATION_CONFIG = 5, /* generation_config.json as it was */
-  ELAH_SECTION_RECEIPT = 6            /* JSON: tool versions, flags, hashes of the inputs */
+  ELAH_SECTION_RECEIPT = 6,           /* JSON: tool versions, flags, hashes of the inputs */
+  ELAH_SECTION_CUDA_MODULES = 7       /* cubins and PTX of kernels, each where the manifest says */
 } elah_section_kind;
 
 typedef struct elah_section {
