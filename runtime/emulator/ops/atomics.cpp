@@ -1,7 +1,7 @@
 #include "machine/cta.h"
 #include "machine/decoder.h"
 #include "machine/warp.h"
-#include "ops/addressing.h"
+#include "ops/addresses.h"
 #include "ops/reductions.h"
 #include <cstring>
 #include <mutex>

@@ -2,7 +2,7 @@
 #include "machine/decoder.h"
 #include "machine/grid.h"
 #include "machine/warp.h"
-#include "ops/addressing.h"
+#include "ops/addresses.h"
 #include <bit>
 #include <cstdio>
 

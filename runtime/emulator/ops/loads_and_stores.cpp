@@ -2,7 +2,7 @@
 #include "machine/decoder.h"
 #include "machine/grid.h"
 #include "machine/warp.h"
-#include "ops/addressing.h"
+#include "ops/addresses.h"
 #include "ops/lanes.h"
 #include <cstring>
 #include <type_traits>
@@ -57,15 +57,16 @@ template <typename Element, bool strong> void storeElement(std::byte *to, Elemen
   }
 }
 
-/// Where all lanes' accesses go to one allocation, or to the CTA's own shared memory, and nobody observes: a lane's
-/// bytes are at `base` plus its address. Whatever is not so plain, errors too, is left to `resolve`.
+/// Where all lanes' accesses go to one allocation, or to the CTA's own shared memory: a lane's bytes are at `base` plus
+/// its address. The observer has been told. Whatever is not so plain, errors too, is left to `resolve`.
 struct PlainAddresses {
   const std::byte *base = nullptr;
   uint64_t lane[warpLanes];
 };
 
-[[gnu::always_inline]] inline bool resolvePlain(Warp &warp, const MemoryForm &form, Lanes lanes, PlainAddresses &at) {
-  if (warp.observer || form.space == Space::Local) {
+[[gnu::always_inline]] inline bool resolvePlain(Warp &warp, const Op &op, const MemoryForm &form, Lanes lanes,
+                                                PlainAddresses &at) {
+  if (form.space == Space::Local) {
     return false;
   }
   const unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
@@ -98,11 +99,24 @@ struct PlainAddresses {
       return false;
     }
     at.base = reinterpret_cast<const std::byte *>(reinterpret_cast<uint64_t>(cta.shared()) - own);
+    if (warp.observer) [[unlikely]] {
+      uint64_t offsets[warpLanes];
+      for (unsigned lane = 0; lane < warpLanes; ++lane) {
+        offsets[lane] = at.lane[lane] - own;
+      }
+      tellAccess(warp, op, form, lanes, &cta, offsets);
+    }
     return true;
   }
   const Allocation *allocation = GlobalMemory::instance().find(low);
-  return allocation && high - allocation->address + form.bytes <= allocation->size &&
-         (allocation->writable || form.kind == MemoryAccess::Kind::Read) && warp.grid().reaches(*allocation);
+  if (!allocation || high - allocation->address + form.bytes > allocation->size ||
+      !(allocation->writable || form.kind == MemoryAccess::Kind::Read) || !warp.grid().reaches(*allocation)) {
+    return false;
+  }
+  if (warp.observer) [[unlikely]] {
+    tellAccess(warp, op, form, lanes, nullptr, at.lane);
+  }
+  return true;
 }
 
 /// Element is what memory holds, Register what it becomes (extended by its sign or by zeros).
@@ -110,7 +124,7 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
   const TransferForm &form = *static_cast<const TransferForm *>(op.form);
   if constexpr (!strong && sizeof(Register) <= 8) {
     PlainAddresses plain;
-    if (resolvePlain(warp, form, lanes, plain)) {
+    if (resolvePlain(warp, op, form, lanes, plain)) {
       for (unsigned i = 0; i < form.count; ++i) {
         Register *d = warp.write<Register>(form.registers[i]);
         const std::byte *base = plain.base + i * sizeof(Element);
@@ -144,7 +158,7 @@ template <typename Element, typename Register, bool strong> Flow store(Warp &war
   const TransferForm &form = *static_cast<const TransferForm *>(op.form);
   if constexpr (!strong && sizeof(Register) <= 8) {
     PlainAddresses plain;
-    if (resolvePlain(warp, form, lanes, plain)) {
+    if (resolvePlain(warp, op, form, lanes, plain)) {
       for (unsigned i = 0; i < form.count; ++i) {
         const Register *a = warp.read<Register>(form.registers[i]);
         std::byte *base = const_cast<std::byte *>(plain.base) + i * sizeof(Element);

@@ -254,6 +254,6 @@ TEST(BulkCopies, Faults) {
             std::string::npos);
   EXPECT_NE(faultOf(initialise(1) + "@%p0 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r2], "
                                     "[%rd1], 65536, [%r3];\n")
-                .find("nothing is"),
+                .find("no memory is"),
             std::string::npos);
 }
