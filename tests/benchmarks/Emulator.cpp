@@ -51,7 +51,8 @@ std::string kernelOf(const Program &program) {
          "ld.param.u64 %rd1, [out];\nmov.u32 %r1, %tid.x;\nmov.u32 %r2, 3;\nmov.u32 %r3, 5;\nmov.u32 %r9, 0;\n"
          "mov.f32 %f1, 0f3F800000;\nmov.f32 %f2, 0f3F000000;\nmov.f32 %f3, 0f3E800000;\n"
          "mul.wide.u32 %rd2, %r1, 4;\nadd.u64 %rd3, %rd1, %rd2;\nmov.u32 %r7, memory;\nshl.b32 %r8, %r1, 2;\n"
-         "add.u32 %r8, %r8, %r7;\nst.shared.u32 [%r8], %r1;\nst.global.u32 [%rd3], %r1;\nmov.u64 %rd4, "
+         "add.u32 %r8, %r8, %r7;\nxor.b32 %r10, %r8, 128;\nand.b32 %r15, %r8, 496;\nadd.u32 %r15, %r15, %r7;\n"
+         "st.shared.u32 [%r8], %r1;\nst.shared.u32 [%r8+512], %r1;\nst.global.u32 [%rd3], %r1;\nmov.u64 %rd4, "
          "0x4000004000000040;\n"
          "loop:\n" +
          body + "add.u32 %r9, %r9, 1;\nsetp.lt.u32 %p1, %r9, " + std::to_string(program.iterations) +
@@ -105,7 +106,7 @@ void run(const Program &program, bool check) {
 } // namespace
 } // namespace emulator
 
-int main() {
+int main(int argc, char **argv) {
   using namespace emulator;
   const Program programs[] = {
       {"integer",
@@ -133,13 +134,23 @@ int main() {
                 "add.u32 %r5, %r4, 1;\n",
                 8),
        32, 20000},
+      // Warps read what others wrote: the tiles of a matrix product.
+      {"exchange",
+       repeated("st.shared.u32 [%r8], %r4;\nbar.sync 0;\nld.shared.u32 %r5, [%r10];\nld.shared.u32 %r4, [%r10+4];\n"
+                "ld.shared.v4.u32 {%r11, %r12, %r13, %r14}, [%r15];\nbar.sync 0;\nadd.u32 %r4, %r4, %r5;\n",
+                4),
+       28, 10000},
       {"ex2", repeated("ex2.approx.f32 %f1, %f1;\nmul.f32 %f1, %f1, %f2;\n", 8), 16, 10000},
       {"fp8 wgmma",
        "wgmma.fence.sync.aligned;\nwgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {ACC}, %rd4, %rd4, 1, 1, 1;\n"
        "wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\n",
        4, 2000, 2.0 * 64 * 128 * 32},
   };
+  // A name: that one alone.
   for (const Program &program : programs) {
+    if (argc > 1 && std::strcmp(argv[1], program.name) != 0) {
+      continue;
+    }
     run(program, false);
     if (program.flops == 0) {
       run(program, true);

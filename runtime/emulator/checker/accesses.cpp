@@ -1,7 +1,9 @@
 // Every access against those before it: initialised, ordered, fenced.
 
 #include "checker/cluster_state.h"
+#include <algorithm>
 #include <bit>
+#include <iterator>
 
 namespace emulator {
 
@@ -16,7 +18,28 @@ struct Checker::Impl::Check {
   bool reads = false, writes = false, strong = false, async = false;
   SharedShadow *shared = nullptr;
   Shadow *global = nullptr;
-  Epoch okay = ~Epoch(0); ///< an epoch without its lane that is ordered (and fenced) for this viewer's knowledge
+  Shadow::Page *page = nullptr; ///< of `global`, the last one
+  uint64_t pageNumber = ~uint64_t(0);
+  /// Epochs without their lanes, of a write and of reads, that are ordered (and fenced) by what the viewer knows, in
+  /// all lanes: neighbouring cells were often accessed by the same instructions.
+  Epoch okay = nobody, okayReads[4] = {nobody, nobody, nobody, nobody};
+  unsigned learnt = 0;
+  bool knows(Epoch reader) const {
+    const Epoch instruction = reader >> 6;
+    return okayReads[0] == instruction || okayReads[1] == instruction || okayReads[2] == instruction ||
+           okayReads[3] == instruction;
+  }
+  /// Likewise a read that is not ordered, in no lane.
+  Epoch stranger = nobody;
+  bool isStranger(Epoch reader) const { return reader >> 6 == stranger; }
+  void learn(Epoch reader) { okayReads[learnt++ % 4] = reader >> 6; }
+  void forget() {
+    okay = stranger = nobody;
+    std::fill(std::begin(okayReads), std::end(okayReads), nobody);
+  }
+  /// Epochs without clock and lane, likewise: of the viewer's own warp.
+  Epoch ownWrite = nobody, ownRead = nobody;
+  static constexpr Epoch nobody = ~Epoch(0);
   bool uninitialisedTold = false;
 };
 
@@ -82,7 +105,10 @@ Epoch Checker::Impl::withReader(Check &check, Epoch readers) {
     if (together(readers, result)) {
       return result;
     }
-    if (ordered(readers, true, check.viewer)) {
+    if (!check.isStranger(readers) && ordered(readers, true, check.viewer)) {
+      if (orderedInAllLanes(check, readers)) {
+        check.learn(readers);
+      }
       return self;
     }
   }
@@ -91,11 +117,12 @@ Epoch Checker::Impl::withReader(Check &check, Epoch readers) {
   if (transition.from == readers && transition.added == self) {
     return transition.result;
   }
-  std::vector<Epoch> next;
+  thread_local std::vector<Epoch> next;
   if (isMarked(readers, setMark)) {
-    next = state.sets[indexOf(readers)];
+    const std::span<const Epoch> set = state.sets[indexOf(readers)];
+    next.assign(set.begin(), set.end());
   } else {
-    next.push_back(readers);
+    next.assign(1, readers);
   }
   bool placed = false, changed = false;
   for (size_t i = 0; i < next.size();) {
@@ -104,10 +131,15 @@ Epoch Checker::Impl::withReader(Check &check, Epoch readers) {
       changed |= next[i] != result;
       next[i++] = result;
       placed = true;
-    } else if (ordered(next[i], true, check.viewer)) {
+    } else if (check.isStranger(next[i])) {
+      ++i;
+    } else if (check.knows(next[i]) || ordered(next[i], true, check.viewer)) {
       next.erase(next.begin() + static_cast<std::ptrdiff_t>(i));
       changed = true;
     } else {
+      if (orderedInNoLane(check, next[i])) {
+        check.stranger = next[i] >> 6;
+      }
       ++i;
     }
   }
@@ -119,31 +151,143 @@ Epoch Checker::Impl::withReader(Check &check, Epoch readers) {
   if (next.size() == 1) {
     result = next[0];
   } else if (changed) {
-    if (state.sets.size() >= 1u << 20) { // The oldest readers of some cells are forgotten.
-      for (CtaState &cta : state.ctas) {
-        auto forget = [&](Cell &cell) {
-          if (isMarked(cell.read, setMark)) {
-            cell.read = state.sets[indexOf(cell.read)].back();
-          }
-        };
-        for (Cell &cell : cta.shadow->cells) {
-          forget(cell);
-        }
-        for (ByteCells &bytes : cta.shadow->byteCells) {
-          for (Cell &cell : bytes.bytes) {
-            forget(cell);
-          }
-        }
-      }
-      state.sets.clear();
+    if (state.sets.full()) {
+      state.sets.collect(state.ctas);
       state.transitions = {};
-      return next.back();
     }
-    result = marked(setMark, state.sets.size());
-    state.sets.push_back(std::move(next));
+    result = marked(setMark, state.sets.add(next));
   }
   transition = {readers, self, result};
   return result;
+}
+
+void ReaderSets::collect(std::span<CtaState> ctas) {
+  ReaderSets kept;
+  std::vector<uint64_t> numbers(ends.size());
+  auto renumber = [&](Cell &cell) {
+    if (isMarked(cell.read, setMark)) {
+      uint64_t &number = numbers[indexOf(cell.read)]; // From 1; 0: not kept yet.
+      if (!number) {
+        number = kept.add((*this)[indexOf(cell.read)]) + 1;
+      }
+      cell.read = marked(setMark, number - 1);
+    }
+  };
+  size_t cells = 0;
+  for (CtaState &cta : ctas) {
+    cells += cta.shadow->cells.size();
+    for (Cell &cell : cta.shadow->cells) {
+      renumber(cell);
+    }
+    for (ByteCells &bytes : cta.shadow->byteCells) {
+      for (Cell &cell : bytes.bytes) {
+        renumber(cell);
+      }
+    }
+  }
+  kept.limit = std::max({limit, cells, 4 * kept.ends.size()}); // So that looking at every cell pays.
+  *this = std::move(kept);
+}
+
+/// Of an epoch that is ordered (and fenced): whether it would be for whatever lane of the other side and of the viewer.
+bool Checker::Impl::orderedInAllLanes(const Check &check, Epoch epoch) {
+  ClusterState &state = check.state;
+  if (serialOf(epoch) != state.serial) {
+    auto earlier = state.earlier.find(serialOf(epoch));
+    return earlier != state.earlier.end() && earlier->second;
+  }
+  const Record &record = (*state.records)[recordNumber(epoch)];
+  if (record.kind != Record::Kind::Thread) {
+    return true;
+  }
+  const uint32_t *clocks = check.viewer.known->clocks(record.warp);
+  const uint32_t *fenced = check.async ? clocks + Knowledge::Fenced : clocks;
+  bool all = true;
+  for (unsigned lane = 0; lane < warpLanes; ++lane) {
+    all &= clocks[lane] >= clockOf(epoch) && fenced[lane] >= clockOf(epoch);
+  }
+  return all;
+}
+
+/// Of an epoch that is not ordered: whether it is in no lane of either side. Of the viewer's own warp that is never
+/// said.
+bool Checker::Impl::orderedInNoLane(const Check &check, Epoch epoch) {
+  if (serialOf(epoch) != check.state.serial) {
+    return false;
+  }
+  const Record &record = (*check.state.records)[recordNumber(epoch)];
+  if (record.kind != Record::Kind::Thread || record.warp == check.viewer.warp) {
+    return false;
+  }
+  const uint32_t *clocks = check.viewer.known->clocks(record.warp);
+  bool none = true;
+  for (unsigned lane = 0; lane < warpLanes; ++lane) {
+    none &= clocks[lane] < clockOf(epoch);
+  }
+  return none;
+}
+
+/// Whether an epoch is of the lane whose access is checked, which was then before it. `known` remembers the answer for
+/// the instruction.
+bool Checker::Impl::byTheSameLane(Check &check, Epoch epoch, Epoch &known) {
+  if (laneOf(epoch) != check.viewer.lane || check.viewer.operation) {
+    return false;
+  }
+  if (epoch >> 26 == known) {
+    return true;
+  }
+  if (serialOf(epoch) != check.state.serial) {
+    return false;
+  }
+  const Record &record = (*check.state.records)[recordNumber(epoch)];
+  if (record.kind != Record::Kind::Thread || record.warp != check.viewer.warp) {
+    return false;
+  }
+  known = epoch >> 26;
+  return true;
+}
+
+/// The access to one cell where there is nothing to find, as nearly always: false where somebody has to look. `bits` is
+/// the cell's state: all is written, and no mbarrier lies there.
+[[gnu::always_inline]] inline bool Checker::Impl::accessPlainCell(Check &check, Cell &cell, uint8_t bits) {
+  if (bits != 15) {
+    return false;
+  }
+  const Epoch write = loadWord(cell.write), self = check.self;
+  if (write && write >> 6 != check.okay && write >> 6 != self >> 6 && !byTheSameLane(check, write, check.ownWrite)) {
+    return false;
+  }
+  const Epoch read = loadWord(cell.read);
+  if (check.writes) {
+    if (read) {
+      if (isMarked(read, setMark)) {
+        for (Epoch reader : check.state.sets[indexOf(read)]) {
+          if (!check.knows(reader)) {
+            return false;
+          }
+        }
+      } else if (!check.knows(read) && read >> 6 != self >> 6 && !byTheSameLane(check, read, check.ownRead)) {
+        return false;
+      }
+      storeWord(cell.read, 0);
+    }
+    storeWord(cell.write, self);
+    return true;
+  }
+  if (read == self) {
+    return true;
+  }
+  // withReader says why these are all that there is to keep.
+  if (!check.shared || read == 0 || byTheSameLane(check, read, check.ownRead)) {
+    storeWord(cell.read, self);
+  } else if (read >> 6 == self >> 6) {
+    cell.read = (read & ~Epoch(63)) | manyLanes;
+  } else if (check.knows(read)) {
+    cell.read = self;
+  } else {
+    cell.read = withReader(check, read);
+  }
+  return true;
 }
 
 /// A cell's access. What it finds is reported, and the cell goes on as if it had been right.
@@ -208,23 +352,7 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
                  check.viewer.warp, -1, whatOf(check.access, true), write, "write");
         }
       }
-      // Often the neighbours are of the same writer.
-      if (!crossed && serialOf(write) == state.serial) {
-        const Record &record = (*state.records)[recordNumber(write)];
-        if (record.kind != Record::Kind::Thread) {
-          check.okay = write >> 6;
-        } else if (record.warp != check.viewer.warp) {
-          const uint32_t *clocks = check.viewer.known->clocks(record.warp);
-          const uint32_t *needed = check.async ? clocks + Knowledge::Fenced : clocks;
-          bool all = true;
-          for (unsigned lane = 0; lane < warpLanes; ++lane) {
-            all &= clocks[lane] >= clockOf(write) && needed[lane] >= clockOf(write);
-          }
-          if (all) {
-            check.okay = write >> 6;
-          }
-        }
-      } else if (!crossed && state.earlier.count(serialOf(write)) && state.earlier[serialOf(write)]) {
+      if (!crossed && orderedInAllLanes(check, write)) {
         check.okay = write >> 6;
       }
     }
@@ -233,13 +361,18 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
   if (check.writes) {
     if (read) {
       auto against = [&](Epoch reader) {
-        if (!sameInstruction(reader) && !strongBoth(reader) && !ordered(reader, true, check.viewer)) {
+        if (check.knows(reader) || sameInstruction(reader) || strongBoth(reader)) {
+          return;
+        }
+        if (!ordered(reader, true, check.viewer)) {
           race(reader, false);
+        } else if (orderedInAllLanes(check, reader)) {
+          check.learn(reader);
         }
       };
       if (isMarked(read, setMark)) {
-        for (size_t i = 0; i < state.sets[indexOf(read)].size(); ++i) {
-          against(state.sets[indexOf(read)][i]);
+        for (Epoch reader : state.sets[indexOf(read)]) {
+          against(reader);
         }
       } else {
         against(read);
@@ -259,29 +392,60 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
   }
 }
 
-void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) {
-  const uint64_t end = address + bytes;
-  // The common case: one word of initialised shared memory that no byte was accessed in, and no mbarrier lies in.
-  if (bytes == 4 && check.shared && address / 4 < check.shared->cells.size() &&
-      check.shared->state[address / 4] == 15) {
-    Cell &cell = check.shared->cells[address / 4];
-    if (!isMarked(cell.write, bytesMark)) {
-      if (cell.read == 0 && cell.write >> 6 == check.okay) {
-        (check.writes ? cell.write : cell.read) = check.self;
-      } else {
-        accessCell(check, cell, address);
-      }
-      return;
+void Checker::Impl::accessWord(Check &check, Cell *cell, uint8_t *bits, uint64_t word, uint8_t mask) {
+  if (check.reads && (*bits & mask) != mask && !check.uninitialisedTold && !(*bits & holdsMbarrier)) {
+    check.uninitialisedTold = true;
+    if (!repeated(check.state, ReportKind::UninitialisedMemory, check.access.actor.op, 0)) {
+      report(check.state, ReportKind::UninitialisedMemory, "bytes are read that nobody has written",
+             check.shared ? sharedAddress(*check.access.cta, word) : globalAddress(word), check.access.actor.op,
+             check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
+             whatOf(check.access, check.async));
     }
   }
-  for (uint64_t word = address & ~uint64_t(3); word < end; word += 4) {
-    uint8_t mask = 15;
-    if (word < address) {
-      mask &= static_cast<uint8_t>(15 << (address - word));
+  if (check.writes) {
+    if (*bits & holdsMbarrier) {
+      report(check.state, ReportKind::MbarrierOverwritten, "an mbarrier that is in use is overwritten",
+             sharedAddress(*check.access.cta, word), check.access.actor.op, check.viewer.warp,
+             check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane), whatOf(check.access, check.async));
     }
-    if (word + 4 > end) {
-      mask &= static_cast<uint8_t>((1 << (end - word)) - 1);
+    if ((*bits & mask) != mask) {
+      __atomic_fetch_or(bits, mask, __ATOMIC_RELAXED);
     }
+  }
+  const Epoch write = loadWord(cell->write);
+  if (mask == 15 && !isMarked(write, bytesMark)) {
+    accessCell(check, *cell, word);
+    return;
+  }
+  // Bytes have cells of their own from now on.
+  ByteCells *parts = nullptr;
+  if (check.shared) {
+    if (!isMarked(write, bytesMark)) {
+      ByteCells fresh = {{*cell, *cell, *cell, *cell}};
+      *cell = {marked(bytesMark, check.shared->byteCells.size()), 0};
+      check.shared->byteCells.push_back(fresh);
+    }
+    parts = &check.shared->byteCells[indexOf(cell->write)];
+  } else {
+    std::lock_guard lock(check.global->mutex);
+    const Epoch now = loadWord(cell->write);
+    if (!isMarked(now, bytesMark)) {
+      Cell whole = {now, loadWord(cell->read)};
+      check.global->byteCells.push_back(std::make_unique<ByteCells>(ByteCells{{whole, whole, whole, whole}}));
+      storeWord(cell->read, 0);
+      storeWord(cell->write, marked(bytesMark, check.global->byteCells.size() - 1));
+    }
+    parts = check.global->byteCells[indexOf(loadWord(cell->write))].get();
+  }
+  for (unsigned byte = 0; byte < 4; ++byte) {
+    if (mask >> byte & 1) {
+      accessCell(check, parts->bytes[byte], word + byte);
+    }
+  }
+}
+
+inline void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) {
+  auto access = [&](uint64_t word, uint8_t mask) __attribute__((always_inline)) {
     Cell *cell = nullptr;
     uint8_t *bits = nullptr;
     if (check.shared) {
@@ -291,60 +455,35 @@ void Checker::Impl::accessRange(Check &check, uint64_t address, uint64_t bytes) 
       cell = &check.shared->cells[word / 4];
       bits = &check.shared->state[word / 4];
     } else {
-      uint32_t index = 0;
-      Shadow::Page &page = check.global->page(word, index);
-      cell = &page.cells[index];
-      bits = &page.state[index];
-    }
-    if (check.reads && (*bits & mask) != mask && !check.uninitialisedTold && !(*bits & holdsMbarrier)) {
-      check.uninitialisedTold = true;
-      if (!repeated(check.state, ReportKind::UninitialisedMemory, check.access.actor.op, 0)) {
-        report(check.state, ReportKind::UninitialisedMemory, "bytes are read that nobody has written",
-               check.shared ? sharedAddress(*check.access.cta, word) : globalAddress(word), check.access.actor.op,
-               check.viewer.warp, check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane),
-               whatOf(check.access, check.async));
+      const uint64_t number = (word - check.global->address) / 4;
+      if (number / Shadow::pageCells != check.pageNumber) {
+        uint32_t ignored = 0;
+        check.page = &check.global->page(word, ignored);
+        check.pageNumber = number / Shadow::pageCells;
       }
+      cell = &check.page->cells[number % Shadow::pageCells];
+      bits = &check.page->state[number % Shadow::pageCells];
     }
-    if (check.writes) {
-      if (*bits & holdsMbarrier) {
-        report(check.state, ReportKind::MbarrierOverwritten, "an mbarrier that is in use is overwritten",
-               sharedAddress(*check.access.cta, word), check.access.actor.op, check.viewer.warp,
-               check.viewer.operation ? -1 : static_cast<int>(check.viewer.lane), whatOf(check.access, check.async));
-      }
-      if ((*bits & mask) != mask) {
-        __atomic_fetch_or(bits, mask, __ATOMIC_RELAXED);
-      }
+    if (mask != 15 || !accessPlainCell(check, *cell, __atomic_load_n(bits, __ATOMIC_RELAXED))) {
+      accessWord(check, cell, bits, word, mask);
     }
-    const Epoch write = loadWord(cell->write);
-    if (mask == 15 && !isMarked(write, bytesMark)) {
-      accessCell(check, *cell, word);
-      continue;
+  };
+  const uint64_t end = address + bytes;
+  if (((address | bytes) & 3) == 0) {
+    for (uint64_t word = address; word < end; word += 4) {
+      access(word, 15);
     }
-    // Bytes have cells of their own from now on.
-    ByteCells *parts = nullptr;
-    if (check.shared) {
-      if (!isMarked(write, bytesMark)) {
-        ByteCells fresh = {{*cell, *cell, *cell, *cell}};
-        *cell = {marked(bytesMark, check.shared->byteCells.size()), 0};
-        check.shared->byteCells.push_back(fresh);
-      }
-      parts = &check.shared->byteCells[indexOf(cell->write)];
-    } else {
-      std::lock_guard lock(check.global->mutex);
-      const Epoch now = loadWord(cell->write);
-      if (!isMarked(now, bytesMark)) {
-        Cell whole = {now, loadWord(cell->read)};
-        check.global->byteCells.push_back(std::make_unique<ByteCells>(ByteCells{{whole, whole, whole, whole}}));
-        storeWord(cell->read, 0);
-        storeWord(cell->write, marked(bytesMark, check.global->byteCells.size() - 1));
-      }
-      parts = check.global->byteCells[indexOf(loadWord(cell->write))].get();
+    return;
+  }
+  for (uint64_t word = address & ~uint64_t(3); word < end; word += 4) {
+    uint8_t mask = 15;
+    if (word < address) {
+      mask &= static_cast<uint8_t>(15 << (address - word));
     }
-    for (unsigned byte = 0; byte < 4; ++byte) {
-      if (mask >> byte & 1) {
-        accessCell(check, parts->bytes[byte], word + byte);
-      }
+    if (word + 4 > end) {
+      mask &= static_cast<uint8_t>((1 << (end - word)) - 1);
     }
+    access(word, mask);
   }
 }
 
@@ -415,6 +554,7 @@ void Checker::access(const MemoryAccess &access) {
     if (!allocation || address - allocation->address >= allocation->size) {
       allocation = GlobalMemory::instance().find(address);
       check.global = allocation ? &shadowOf(*allocation) : nullptr;
+      check.pageNumber = ~uint64_t(0);
     }
     return check.global != nullptr;
   };
@@ -465,7 +605,7 @@ void Checker::access(const MemoryAccess &access) {
         const Knowledge *known = &Impl::known(mine, lane);
         if (known != check.viewer.known) {
           check.viewer.known = known;
-          check.okay = ~Epoch(0);
+          check.forget();
         }
       }
       check.viewer.lane = lane;

@@ -190,7 +190,7 @@ void Checker::ctaEnds(Cta &cta) {
   }
   state.mbarriers.clear();
   state.operations.clear();
-  state.sets = {};
+  state.sets.clear();
 }
 
 void Checker::fault(const Fault &fault) {

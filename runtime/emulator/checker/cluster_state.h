@@ -13,6 +13,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 
 namespace emulator::checking {
@@ -63,6 +64,30 @@ private:
   static constexpr uint32_t chunkSize = 1024;
   std::array<std::atomic<Record *>, maxRecords / chunkSize> chunks = {};
   uint32_t count = 0;
+};
+
+struct CtaState;
+
+/// Sets of readers, by number. A set never changes; those that no cell names any more go when there are many.
+class ReaderSets {
+public:
+  std::span<const Epoch> operator[](uint64_t index) const {
+    return std::span(epochs).subspan(ends[index], ends[index + 1] - ends[index]);
+  }
+  uint64_t add(std::span<const Epoch> set) {
+    epochs.insert(epochs.end(), set.begin(), set.end());
+    ends.push_back(epochs.size());
+    return ends.size() - 2;
+  }
+  bool full() const { return ends.size() > limit; }
+  /// Keeps the sets that cells of these shadows name, under new numbers.
+  void collect(std::span<CtaState> ctas);
+  void clear() { *this = {}; }
+
+private:
+  size_t limit = 1 << 13; ///< of sets, before some are collected: they should stay in a cache
+  std::vector<Epoch> epochs;
+  std::vector<size_t> ends{0}; ///< each begins where the one before it ends
 };
 
 /// Lanes that know the same.
@@ -178,7 +203,7 @@ struct ClusterState {
   std::unordered_map<uint64_t, bool> earlier;
 
   /// Sets of readers. Neighbouring cells go through the same changes: the last of these are kept.
-  std::vector<std::vector<Epoch>> sets;
+  ReaderSets sets;
   struct Transition {
     Epoch from = 0, added = 0, result = 0;
     uint32_t version = 0, warp = 0;
@@ -265,7 +290,12 @@ struct Checker::Impl {
   // accesses.cpp
   struct Check;
   void accessRange(Check &check, uint64_t address, uint64_t bytes);
+  void accessWord(Check &check, Cell *cell, uint8_t *bits, uint64_t word, uint8_t mask);
   void accessCell(Check &check, Cell &cell, uint64_t address);
+  bool accessPlainCell(Check &check, Cell &cell, uint8_t bits);
+  static bool orderedInAllLanes(const Check &check, Epoch epoch);
+  static bool orderedInNoLane(const Check &check, Epoch epoch);
+  static bool byTheSameLane(Check &check, Epoch epoch, Epoch &known);
   uint32_t recordOf(ClusterState &state, checking::WarpState &warp, const Op &op, bool strong);
   Epoch withReader(Check &check, Epoch readers);
   void tensorMapRead(ClusterState &state, const MemoryAccess &access);

@@ -443,3 +443,35 @@ TEST(Checker, ReportsAreDataAndText) {
   EXPECT_THAT(report.toText(), HasSubstr("st.shared.u32 [%r3+8], %r1"));
   EXPECT_THAT(report.toJson(), HasSubstr("\"kind\": \"shared-race\""));
 }
+
+// Four warps read a tile again and again, word by word in another lane each time: the sets of readers become many, and
+// those that no word names any more go. What is left of them still knows who read.
+TEST(Checker, ManySetsOfReaders) {
+  CheckedLaunch launch{.block = 128, .dynamicShared = 4096};
+  const std::string body = R"(
+    mov.u32 %r3, dynamic;
+    shl.b32 %r4, %r1, 2;
+    add.u32 %r4, %r4, %r3;     // a word for each thread to write
+    and.b32 %r5, %r1, 31;
+    shl.b32 %r5, %r5, 2;
+    add.u32 %r5, %r5, %r3;     // a word of each quarter to read
+    mov.u32 %r6, 0;
+    loop:
+    st.shared.u32 [%r4], %r6;
+    bar.sync 0;
+    ld.shared.u32 %r7, [%r5];
+    ld.shared.u32 %r8, [%r5+128];
+    ld.shared.u32 %r9, [%r5+256];
+    ld.shared.u32 %r10, [%r5+384];
+    bar.sync 0;
+    add.u32 %r6, %r6, 1;
+    setp.lt.u32 %p1, %r6, 60;
+    @%p1 bra loop;
+    st.shared.u32 [%r4], %r6;
+    bar.sync 0;
+    ld.shared.u32 %r7, [%r5+384];
+    $
+    st.shared.u32 [%r4], %r6;
+  )";
+  expectCured(body, "bar.sync 0;", launch, "shared-race");
+}
