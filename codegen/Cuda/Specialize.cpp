@@ -1,5 +1,5 @@
-// From an operation of the kernel dialect to the shape that a kernel family takes: what memrefs and attributes say becomes
-// numbers, and the family chooses the schedule for the target and the bucket.
+// From an operation of the kernel dialect to the shape that a kernel family takes: what memrefs and attributes say
+// becomes numbers, and the family chooses the schedule for the target and the bucket.
 #include "codegen/Cuda/Specialize.h"
 #include "dialects/Kernel/Kernel.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -17,7 +17,8 @@ public:
 
   Specs specialize(Operation *op) {
     return TypeSwitch<Operation *, Specs>(op).Default([](Operation *unknown) -> Specs {
-      return llvm::createStringError("no CUDA kernel does what %s says", unknown->getName().getStringRef().str().c_str());
+      return llvm::createStringError("no CUDA kernel does what %s says",
+                                     unknown->getName().getStringRef().str().c_str());
     });
   }
 

@@ -19,9 +19,9 @@ enum class GraphForm {
 struct CompileOptions {
   std::string model; ///< The model's folder, or an ONNX graph.
   GraphForm form = GraphForm::Auto;
-  std::string output; ///< Empty: named after the model's folder; for an earlier phase, stdout.
-  std::string target = "cpu"; ///< Or a GPU: "h800".
-  std::string cpu = "host";   ///< The processor, for target cpu.
+  std::string output;             ///< Empty: named after the model's folder; for an earlier phase, stdout.
+  std::string target = "cpu";     ///< Or a GPU: "h800".
+  std::string cpu = "host";       ///< The processor, for target cpu.
   int64_t maxContext = 0;         ///< Tokens of one sequence; 0: the model's own limit, but no more than 4,096.
   int64_t maxBatch = 8;           ///< Sequences in one step.
   int64_t maxPrefill = 512;       ///< Tokens in one step.

@@ -55,6 +55,23 @@ void printPorts(const char *title, const nlohmann::ordered_json &ports) {
   }
 }
 
+/// One kernel a line: how often a step launches it, what it needs, where it is used, how it works.
+void printCudaKernels(const nlohmann::ordered_json &kernels) {
+  std::printf("  %8s  %-18s %7s %9s %10s  %-14s %s\n", "launches", "family", "threads", "registers", "shared", "tokens",
+              "schedule");
+  for (const auto &kernel : kernels) {
+    const auto &buckets = kernel["buckets"];
+    std::string tokens = buckets.empty() ? "none" : buckets.front().dump();
+    if (buckets.size() > 1) {
+      tokens += " to " + buckets.back().dump();
+    }
+    std::printf("  %8u  %-18s %7u %9u %10s  %-14s %s\n", kernel["launches"].get<unsigned>(),
+                kernel["family"].get<std::string>().c_str(), kernel["threads"].get<unsigned>(),
+                kernel["registers"].get<unsigned>(), bytes(kernel["shared_bytes"].get<uint64_t>()).c_str(),
+                tokens.c_str(), kernel["schedule"].get<std::string>().c_str());
+  }
+}
+
 } // namespace
 
 int elahInspectCommand(int argc, char **argv) {
@@ -87,8 +104,10 @@ int elahInspectCommand(int argc, char **argv) {
   nlohmann::ordered_json description = nlohmann::ordered_json::parse(text);
   auto number = [&](const char *key) { return description[key].get<uint64_t>(); };
   bool isGraph = description.contains("inputs");
+  bool isCuda = description.contains("buckets");
   std::printf("%s for %s (%s)\n", isGraph ? "plain graph" : description["architecture"].get<std::string>().c_str(),
-              description["target"].get<std::string>().c_str(), description["cpu"].get<std::string>().c_str());
+              description["target"].get<std::string>().c_str(),
+              description[isCuda ? "device" : "cpu"].get<std::string>().c_str());
   std::printf("  identity          %s\n", description["identity"].get<std::string>().c_str());
   if (isGraph) {
     for (const char *key : {"inputs", "outputs"}) {
@@ -110,6 +129,19 @@ int elahInspectCommand(int argc, char **argv) {
   for (const auto &section : description["sections"]) {
     std::printf("  %-18s%12s at %" PRIu64 "\n", section["name"].get<std::string>().c_str(),
                 bytes(section["size"].get<uint64_t>()).c_str(), section["offset"].get<uint64_t>());
+  }
+  if (isCuda) {
+    std::printf("program             %zu kernels for steps of up to", description["kernels"].size());
+    for (const auto &tokens : description["buckets"]) {
+      std::printf(" %u", tokens.get<unsigned>());
+    }
+    std::printf(" tokens\n");
+    if (kernels) {
+      printCudaKernels(description["kernels"]);
+    }
+    std::printf("receipt\n");
+    printReceipt(description["receipt"]);
+    return finishOutput(0);
   }
   uint64_t launches = 0;
   for (const auto &kernel : description["kernels"]) {

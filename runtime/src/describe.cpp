@@ -3,6 +3,7 @@
 #include "src/json.h"
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <vector>
 
 namespace elah {
@@ -77,6 +78,15 @@ std::string describe(const Artifact &artifact) {
     out.value(feature);
   }
   out.close(']');
+  const bool isCuda = !manifest.buckets().empty();
+  if (isCuda) {
+    out.key("device").value(manifest.device()).key("compute_capability").value(manifest.compute_capability());
+    out.key("buckets").open('[');
+    for (uint32_t tokens : manifest.buckets()) {
+      out.value(tokens);
+    }
+    out.close(']');
+  }
   if (manifest.has_graph()) {
     for (auto [name, ports] :
          {std::pair("inputs", &manifest.graph().inputs()), std::pair("outputs", &manifest.graph().outputs())}) {
@@ -124,16 +134,54 @@ std::string describe(const Artifact &artifact) {
     out.open('{').key("name").value(sectionName(section.kind)).key("offset").value(section.offset);
     out.key("size").value(section.size).close('}');
   }
+  // In one step; on a GPU, in the step that has most of them.
   std::vector<uint64_t> launches(static_cast<size_t>(manifest.kernels_size()));
+  std::vector<std::set<uint32_t>> buckets(launches.size());
   for (const proto::Launch &launch : manifest.launches()) {
-    ++launches[launch.kernel()];
+    if (!isCuda) {
+      ++launches[launch.kernel()];
+    }
+    std::set<uint32_t> kernels;
+    uint32_t above = 0;
+    for (const proto::Variant &variant : launch.variants()) {
+      for (const proto::Step &step : variant.steps()) {
+        kernels.insert(step.kernel());
+        for (uint32_t tokens : manifest.buckets()) {
+          if (tokens > above && tokens <= variant.max_tokens()) {
+            buckets[step.kernel()].insert(tokens);
+          }
+        }
+      }
+      above = variant.max_tokens();
+    }
+    for (uint32_t kernel : kernels) {
+      ++launches[kernel];
+    }
   }
   out.close(']').key("kernels").open('[');
   for (int i = 0; i < manifest.kernels_size(); ++i) {
     const proto::Kernel &kernel = manifest.kernels(i);
     out.open('{').key("symbol").value(kernel.symbol()).key("family").value(kernel.family());
     out.key("launches").value(launches[static_cast<size_t>(i)]);
-    out.key("scratch_bytes").value(kernel.scratch_bytes()).close('}');
+    if (!isCuda) {
+      out.key("scratch_bytes").value(kernel.scratch_bytes()).close('}');
+      continue;
+    }
+    const proto::CudaKernel &code = kernel.cuda();
+    out.key("schedule")
+        .value(code.schedule())
+        .key("threads")
+        .value(code.threads())
+        .key("cluster")
+        .value(code.cluster());
+    out.key("registers").value(code.registers());
+    out.key("shared_bytes").value(uint64_t(code.shared_bytes()) + code.static_shared_bytes());
+    out.key("cubin_bytes").value(code.cubin_size()).key("ptx_bytes").value(code.ptx_size());
+    out.key("buckets").open('[');
+    for (uint32_t tokens : buckets[static_cast<size_t>(i)]) {
+      out.value(tokens);
+    }
+    out.close(']').close('}');
   }
   Result<JsonDocument> receipt = JsonDocument::parse(std::string(artifact.section(ELAH_SECTION_RECEIPT)));
   out.close(']').key("receipt").value(receipt.ok() ? receipt->root() : JsonValue()).close('}');
