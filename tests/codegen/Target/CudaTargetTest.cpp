@@ -1,7 +1,7 @@
 // Elah's targets and the emulator's devices are described apart, for neither knows the other: they must agree.
 #include "codegen/Target/CudaTarget.h"
 #include "machine/device.h"
-#include "machine/grid.h"
+#include "machine/occupancy.h"
 #include "machine/program.h"
 #include <gtest/gtest.h>
 
@@ -45,7 +45,7 @@ TEST(CudaTarget, OccupancyIsTheEmulators) {
         kernel.registers = registers;
         kernel.staticSharedBytes = shared / 2;
         EXPECT_EQ(target.occupancy(threads, registers, shared),
-                  emulator::Machine::occupancy(kernel, threads, shared - shared / 2, device))
+                  emulator::occupancyOf(kernel, threads, shared - shared / 2, device).ctas())
             << threads << " threads, " << registers << " registers, " << shared << " bytes";
       }
     }
