@@ -4,8 +4,10 @@
     make_random_checkpoint.py SHAPE FOLDER [--seed N] [--headers]
 
 SHAPE is one of r1-small (1.69 B parameters, DeepSeek-V3 architecture), r1-small-fp8 (the same in FP8 blocks),
-r1-distill-qwen-1.5b and r1-distill-llama-8b (the distills' exact shapes). With --headers the weights are holes that
-read as zeros and take no space. tokenizer.json knows made-up words; the conversation format is the R1 family's.
+r1-distill-qwen-1.5b and r1-distill-llama-8b (the distills' exact shapes), and two-layer models: r1-two-layers (R1's
+widths and FP8 blocks, a dense and a sparse layer, a vocabulary of 8,192) and qwen-two-layers. With --headers the weights
+are holes that read as zeros and take no space. With --experts N only the first N routed experts are no holes, and the
+routers' biases choose among them. tokenizer.json knows made-up words; the conversation format is the R1 family's.
 The same shape and seed give the same files.
 """
 import argparse
@@ -13,6 +15,7 @@ import array
 import math
 import os
 import random
+import re
 
 from checkpoint_files import size_of, split, write_checkpoint, write_json
 
@@ -34,6 +37,11 @@ R1_SMALL = {
 }
 R1_SMALL_FP8 = R1_SMALL | {"quantization_config": {
     "activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]}}
+R1_TWO_LAYERS = R1_SMALL_FP8 | {
+    "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048, "n_routed_experts": 256,
+    "num_attention_heads": 128, "num_hidden_layers": 2, "num_key_value_heads": 128, "q_lora_rank": 1536,
+    "vocab_size": 8192,
+}
 QWEN_1_5B = {
     "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "attention_dropout": 0.0, "bos_token_id": 151643,
     "eos_token_id": 151643, "hidden_act": "silu", "hidden_size": 1536, "intermediate_size": 8960,
@@ -42,6 +50,7 @@ QWEN_1_5B = {
     "tie_word_embeddings": False, "torch_dtype": "bfloat16", "use_mrope": False, "use_sliding_window": False,
     "vocab_size": 151936,
 }
+QWEN_TWO_LAYERS = QWEN_1_5B | {"num_hidden_layers": 2, "vocab_size": 8192, "bos_token_id": 1, "eos_token_id": 1}
 LLAMA_8B = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False, "attention_dropout": 0.0,
     "bos_token_id": 128000, "eos_token_id": 128001, "head_dim": 128, "hidden_act": "silu", "hidden_size": 4096,
@@ -55,6 +64,8 @@ LLAMA_8B = {
 SHAPES = {
     "r1-small": (R1_SMALL, 1_689_170_368, [0, 1, 2, 3, 4, 5]),
     "r1-small-fp8": (R1_SMALL_FP8, 1_689_170_368, [0, 1, 2, 3, 4, 5]),
+    "r1-two-layers": (R1_TWO_LAYERS, 12_208_217_344, [0, 1, 2, 3, 4, 5]),
+    "qwen-two-layers": (QWEN_TWO_LAYERS, 118_763_008, [0, 1, 2, 3, 4, 5]),
     "r1-distill-qwen-1.5b": (QWEN_1_5B, 1_777_088_000, [151646, 151643, 151644, 151645, 151648, 151649]),
     "r1-distill-llama-8b": (LLAMA_8B, 8_030_261_248, [128000, 128001, 128011, 128012, 128013, 128014]),
 }
@@ -143,7 +154,8 @@ class RandomWeights:
 
     POOL_ELEMENTS, CHUNK = 1 << 25, 1 << 22
 
-    def __init__(self, seed):
+    def __init__(self, seed, experts):
+        self.experts = experts
         self.random = random.Random(seed)
         # The upper half of a bf16: its sign and all of its exponent but the last bit.
         exponents = [0x3C] * 76 + [0x3B] * 32 + [0x3A] * 14 + [0x39] * 6
@@ -159,7 +171,14 @@ class RandomWeights:
 
     def write(self, file, tensor):
         name, dtype, shape = tensor
-        if "norm" in name:
+        expert = re.search(r"\.experts\.(\d+)\.", name)
+        if expert and int(expert[1]) >= self.experts:
+            file.truncate(file.tell() + size_of(dtype, shape))
+            file.seek(0, os.SEEK_END)
+        elif name.endswith("e_score_correction_bias") and self.experts < shape[0]:
+            # Scores are at most one: whoever has the bias is chosen.
+            file.write(array.array("f", (10.0 * (i < self.experts) for i in range(shape[0]))).tobytes())
+        elif "norm" in name:
             file.write(b"\x80\x3f" * shape[0])  # ones
         elif dtype == "F32":
             low, high = (-0.05, 0.05) if name.endswith("bias") else (0.006, 0.012)
@@ -236,13 +255,14 @@ def main():
     parser.add_argument("folder", metavar="FOLDER")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--headers", action="store_true")
+    parser.add_argument("--experts", type=int, default=1 << 30)
     arguments = parser.parse_args()
 
     config, parameters, special = SHAPES[arguments.shape]
     tensors = model_tensors(config)
     found = sum(math.prod(shape) for name, _, shape in tensors if not name.endswith("_scale_inv"))
     assert found == parameters, f"{arguments.shape}: expected {parameters} parameters, found {found}"
-    write = None if arguments.headers else RandomWeights(arguments.seed).write
+    write = None if arguments.headers else RandomWeights(arguments.seed, arguments.experts).write
     write_checkpoint(arguments.folder, split(tensors, SHARD_BYTES), write)
 
     def place(name):
