@@ -199,6 +199,11 @@ private:
   }
 
   void addCudaKernels() {
+    module.walk([&](exec::KernelOp kernel) {
+      operationIndex[kernel.getSymNameAttr()] = manifest.operations_size();
+      llvm::raw_string_ostream stream(*manifest.add_operations());
+      kernel.print(stream);
+    });
     uint64_t offset = 0;
     for (auto [spec, compiled] : llvm::zip_equal(cuda->specs, cuda->compiled)) {
       proto::Kernel *kernel = manifest.add_kernels();
@@ -269,6 +274,7 @@ private:
       launch->add_buffers(bufferOf(buffer));
     }
     if (cuda) {
+      launch->set_operation(operationIndex.lookup(op.getKernelAttr().getAttr()));
       addVariants(*launch, cuda->steps.at(op.getKernel().str()));
     } else {
       launch->set_kernel(kernelIndex.lookup(op.getKernelAttr().getAttr()));
@@ -322,7 +328,7 @@ private:
   proto::Manifest manifest;
   uint64_t nextWeight = 0;
   std::map<std::string, uint32_t> shardIndex;
-  llvm::DenseMap<StringAttr, uint32_t> weightIndex, kernelIndex;
+  llvm::DenseMap<StringAttr, uint32_t> weightIndex, kernelIndex, operationIndex;
   llvm::DenseMap<Value, uint32_t> bufferIndex;
 };
 

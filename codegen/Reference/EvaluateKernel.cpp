@@ -1,7 +1,7 @@
 // The oracle of kernels: what each operation of the kernel dialect means, written as its description says it, one
 // element after the other. Nothing is fast in here, nothing is shared with the kernels.
 #include "codegen/Reference/EvaluateKernel.h"
-#include "dialects/Kernel/Kernel.h"
+#include "dialects/Exec/Exec.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
@@ -230,7 +230,7 @@ public:
     if (op.getBias()) {
       bias.emplace(*optional(op.getBiasMutable()));
     }
-    bool ofLogits = isOfLogits(op.getInputMutable());
+    bool ofLogits = exec::rowsOf(op.getInput()).getCoefficient(exec::Dim::LogitRows) > 0;
     product(op.getPacking(), input, weights, 0, 0, ofLogits ? logitRows : tokens,
             {of(op.getOutputMutable()), optional(op.getOutputScalesMutable())}, bias, op.getAccumulate());
   }
@@ -446,20 +446,6 @@ private:
   const KernelOperand &of(OpOperand &operand) const { return operands[operand.getOperandNumber()]; }
   const KernelOperand *optional(MutableOperandRange range) const {
     return range.empty() ? nullptr : &operands[range[0].getOperandNumber()];
-  }
-
-  /// A kernel's symbol does not say whose rows it has; what it was outlined from does.
-  static bool isOfLogits(OpOperand &input) {
-    auto argument = dyn_cast<BlockArgument>(input.get());
-    Operation *parent = argument ? argument.getOwner()->getParentOp() : nullptr;
-    auto rows = parent ? parent->getAttrOfType<ArrayAttr>("rows") : ArrayAttr();
-    if (!rows) {
-      return false;
-    }
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    rows[argument.getArgNumber()].print(stream);
-    return StringRef(text).contains("logit_rows");
   }
 
   void copyRows(const KernelOperand &from, const KernelOperand &to, const Rows &gather) const {
