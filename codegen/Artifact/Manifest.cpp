@@ -5,6 +5,7 @@
 #include "dialects/Exec/Exec.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/Support/MathExtras.h"
 #include <map>
 
 using namespace mlir;
@@ -186,7 +187,7 @@ private:
     weight->set_size(op.getBytes());
     *weight->mutable_recipe() =
         describeRecipe(op.getRecipe(), [&](StringRef file) { return shardIndex.at(file.str()); });
-    nextWeight += (op.getBytes() + 63) / 64 * 64;
+    nextWeight += llvm::alignTo(op.getBytes(), cuda ? 256 : 64);
   }
 
   void addKernel(exec::KernelOp op) {
