@@ -25,13 +25,14 @@ double median(std::vector<double> values) {
 } // namespace
 
 int elahBenchCommand(int argc, char **argv) {
-  std::string file, modelFolder;
+  std::string file, device, modelFolder;
   uint32_t promptTokens = 0, generateTokens = 64, batch = 1, threads = 0, repeats = 3;
   bool json = false, preload = false;
   CLI::App app("Measures prefill and decode beside this machine's limits.", argv[0]);
   app.add_option("file", file, "The artifact")->required();
   app.add_flag("--preload", preload,
                "Copy the weights into large pages of memory first: a slower start, faster decoding");
+  app.add_option("--device", device, deviceOptionHelp);
   app.add_option("--model-folder", modelFolder,
                  "Of an artifact made with --weights reference: where the model's shards are now");
   app.add_option("--prompt-tokens", promptTokens, "Tokens of the prompt (default 512, or what the context holds)")
@@ -75,7 +76,8 @@ int elahBenchCommand(int argc, char **argv) {
         promptTokens, generateTokens, batch, info.max_context, info.max_sequences);
     return 65;
   }
-  elah_session_options options = {threads, 0, modelFolder.empty() ? nullptr : modelFolder.c_str(), preload};
+  elah_session_options options = {threads, 0, modelFolder.empty() ? nullptr : modelFolder.c_str(), preload,
+                                  device.empty() ? nullptr : device.c_str()};
   elah_session *openedSession;
   if (elah_code code = elah_session_create(artifact.get(), &options, &openedSession)) {
     return reportError(code);

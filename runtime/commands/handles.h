@@ -20,6 +20,9 @@ inline constexpr char exitStatusHelp[] =
     "Exit status: 0 ok, 1 failure, 2 usage, 65 bad data or beyond a limit, 66 missing input, 69 not possible on this\n"
     "machine, 74 I/O, 130 interrupted. Results go to stdout, everything else to stderr.";
 
+inline constexpr char deviceOptionHelp[] =
+    "Where to run: cpu, cuda, cuda:N, or emulator, which needs no GPU (default: what the artifact was compiled for)";
+
 inline int exitStatus(elah_code code) {
   switch (code) {
   case ELAH_OK:

@@ -20,7 +20,7 @@ namespace {
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 struct RunOptions {
-  std::string file, modelFolder, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
+  std::string file, device, modelFolder, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
   bool chat = false, raw = false, greedy = false, json = false, preload = false;
   uint32_t maxTokens = 0, threads = 0, chunk = 0;
   uint64_t seed = 0;
@@ -95,8 +95,9 @@ public:
       return status;
     }
     elah_artifact_info(artifact.get(), &info);
-    elah_session_options sessionOptions = {
-        options.threads, 0, options.modelFolder.empty() ? nullptr : options.modelFolder.c_str(), options.preload};
+    elah_session_options sessionOptions = {options.threads, 0,
+                                           options.modelFolder.empty() ? nullptr : options.modelFolder.c_str(),
+                                           options.preload, options.device.empty() ? nullptr : options.device.c_str()};
     elah_session *createdSession;
     if (elah_code code = elah_session_create(artifact.get(), &sessionOptions, &createdSession)) {
       return reportError(code);
@@ -329,6 +330,7 @@ int elahRunCommand(int argc, char **argv) {
   app.add_option("--top-k", options.topK, "Sample from this many most likely tokens; 0: all")
       ->check(CLI::Range(0u, UINT32_MAX));
   app.add_option("--seed", options.seed, "Repeats a sampled run (default 0)");
+  app.add_option("--device", options.device, deviceOptionHelp);
   app.add_option("--threads", options.threads, "Threads to compute with (default: all processors)");
   app.add_flag("--json", options.json, "One JSON object a prompt: prompt, text, reasoning, answer, tokens, stop");
   app.add_option("--show-thinking", options.thinking, "Show the reasoning: dim (default; on a terminal), yes or no")

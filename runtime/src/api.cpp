@@ -1,5 +1,6 @@
 // The C API: handles around the C++ inside, failures turned into codes and a sentence for the thread that asked.
 #include "src/artifact.h"
+#include "src/cuda_manifest.h"
 #include "src/describe.h"
 #include "src/generate.h"
 #include "src/graph_session.h"
@@ -129,7 +130,7 @@ elah_code elah_artifact_verify(const elah_artifact *artifact) { return report(ar
 void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out) {
   const proto::Manifest &manifest = artifact->content->manifest();
   *out = {manifest.architecture().c_str(),
-          manifest.cpu().c_str(),
+          isForCuda(manifest) ? manifest.device().c_str() : manifest.cpu().c_str(),
           manifest.vocabulary(),
           manifest.limits().max_context(),
           manifest.limits().max_sequences(),
@@ -203,7 +204,7 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
 }
 
 elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
-  elah_session_options chosen = options ? *options : elah_session_options{0, 0, nullptr, false};
+  elah_session_options chosen = options ? *options : elah_session_options{0, 0, nullptr, false, nullptr};
   if (artifact->content->manifest().has_graph()) {
     Result<std::unique_ptr<GraphSession>> session = GraphSession::create(*artifact->content, chosen);
     if (!session.ok()) {

@@ -1,12 +1,13 @@
 // Opens artifacts. The file may come from anywhere, so nothing in it is used before it is checked: the header by its
 // checksum and its bounds, the manifest by its checksum and then index by index, sections block by block.
 #include "src/artifact.h"
+#include "src/cuda_manifest.h"
+#include "src/extent.h"
 #define XXH_INLINE_ALL
 #include <cerrno>
 #include <cinttypes>
 #include <cstdlib>
 #include <cstring>
-#include <elah/cpu_kernel.h>
 #include <fcntl.h>
 #include <set>
 #include <sys/mman.h>
@@ -28,33 +29,17 @@ bool isZero(const uint8_t *begin, uint64_t size) {
   return true;
 }
 
-// Bounds far from any real model; what may be too much together is checked when a session knows its dimensions.
-constexpr int64_t maxCoefficient = int64_t(1) << 40;
+// Far from any real model.
 constexpr uint32_t maxLimit = 1u << 24;
-
-Status checkExtent(const proto::Extent &extent, const char *what, int index) {
-  bool fits = extent.constant() >= 0 && extent.constant() <= maxCoefficient && extent.coefficients_size() <= 5;
-  for (int64_t coefficient : extent.coefficients()) {
-    fits = fits && coefficient >= 0 && coefficient <= maxCoefficient;
-  }
-  return fits ? Status() : failure(ELAH_INVALID_DATA, "manifest: %s %d has an extent out of range", what, index);
-}
 
 /// The bytes of a slot in the largest step, as far as the artifact alone tells; saturates.
 uint64_t largestSize(const proto::Slot &slot, const proto::Manifest &manifest) {
   // Cache rows are the session's choice, and at least one.
   const proto::Limits &limits = manifest.limits();
   uint64_t pages = (limits.max_context() - 1) / manifest.cache().page_tokens() + 1;
-  const uint64_t dims[] = {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), 1, pages};
-  unsigned __int128 largest = 0;
-  for (const proto::Extent &size : slot.sizes()) {
-    unsigned __int128 bytes = static_cast<uint64_t>(size.constant());
-    for (int i = 0; i < size.coefficients_size(); ++i) {
-      bytes += static_cast<unsigned __int128>(size.coefficients(i)) * dims[i];
-    }
-    largest = std::max(largest, bytes);
-  }
-  return static_cast<uint64_t>(std::min<unsigned __int128>(largest, UINT64_MAX));
+  return static_cast<uint64_t>(std::min<__int128_t>(
+      bytesOf(slot, {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), 1, static_cast<int64_t>(pages)}),
+      INT64_MAX));
 }
 
 /// The caller reads logits without a kernel between: they must lie in the arena, whatever the step.
@@ -112,6 +97,8 @@ const char *sectionName(uint32_t kind) {
     return "generation_config";
   case ELAH_SECTION_RECEIPT:
     return "receipt";
+  case ELAH_SECTION_CUDA_MODULES:
+    return "cuda_modules";
   default:
     return nullptr;
   }
@@ -305,7 +292,8 @@ Status Artifact::checkWeights() const {
   }
   for (int i = 0; i < content.weights_size(); ++i) {
     const proto::Weight &weight = content.weights(i);
-    if (weight.offset() % 64 != 0 || weight.offset() > weightsSize || weight.size() > weightsSize - weight.offset()) {
+    if (weight.offset() % (isForCuda(content) ? 256 : 64) != 0 || weight.offset() > weightsSize ||
+        weight.size() > weightsSize - weight.offset()) {
       return failure(ELAH_INVALID_DATA, "manifest: weight '%s' lies outside the weights section",
                      weight.name().c_str());
     }
@@ -370,8 +358,9 @@ Status Artifact::checkProgram() const {
   }
   for (int i = 0; i < content.launches_size(); ++i) {
     const proto::Launch &launch = content.launches(i);
-    bool fits = launch.kernel() < static_cast<uint32_t>(content.kernels_size()) && launch.grid().row_tile() > 0 &&
-                launch.grid().outer() > 0 && launch.grid().outer() <= static_cast<uint64_t>(maxCoefficient);
+    bool fits = isForCuda(content) ||
+                (launch.kernel() < static_cast<uint32_t>(content.kernels_size()) && launch.grid().row_tile() > 0 &&
+                 launch.grid().outer() > 0 && launch.grid().outer() <= static_cast<uint64_t>(maxCoefficient));
     for (uint32_t buffer : launch.buffers()) {
       fits = fits && buffer < static_cast<uint32_t>(content.buffers_size());
     }
@@ -382,6 +371,9 @@ Status Artifact::checkProgram() const {
   }
   if (content.launches_size() > 0 && !logitsFit(content)) {
     return failure(ELAH_INVALID_DATA, "manifest: expected logits in a slot that holds [logit rows, vocabulary] of f32");
+  }
+  if (isForCuda(content)) {
+    return checkCudaProgram(content, section(ELAH_SECTION_CUDA_MODULES).size());
   }
   return Status();
 }

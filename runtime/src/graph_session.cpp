@@ -93,6 +93,9 @@ TensorList describePorts(const google::protobuf::RepeatedPtrField<proto::Port> &
 Result<std::unique_ptr<GraphSession>> GraphSession::create(const Artifact &artifact,
                                                            const elah_session_options &options) {
   const proto::Manifest &manifest = artifact.manifest();
+  if (options.device && std::string_view(options.device) != "cpu") {
+    return failure(ELAH_UNSUPPORTED, "a plain graph runs on the CPU, not on device '%s'", options.device);
+  }
   ELAH_RETURN_IF_ERROR(artifact.checkUnchanged());
   std::unique_ptr<GraphSession> session(new GraphSession(artifact));
   Result<std::unique_ptr<CpuObject>> object = CpuObject::load(artifact);

@@ -1,10 +1,33 @@
 // Sequences share one paged KV cache: a sequence takes a page when it needs one and gives all back at its end, so
 // memory follows what is in use. A step is checked whole before anything of it is done.
 #include "src/session.h"
+#include "drivers/cpu/program.h"
+#include "drivers/cuda/program.h"
+#include "src/cuda_manifest.h"
 #include <algorithm>
 #include <thread>
 
 namespace elah {
+namespace {
+
+/// The device that a session is to run on: "cpu", "cuda:1", "emulator".
+Result<std::string> deviceFor(const proto::Manifest &manifest, const elah_session_options &options) {
+  bool forCuda = isForCuda(manifest);
+  std::string device = options.device ? options.device : forCuda ? "cuda" : "cpu";
+  if (forCuda && device == "cpu") {
+    return failure(ELAH_UNSUPPORTED,
+                   "the artifact was compiled for %s: it runs on a GPU (--device cuda) or, slowly, on "
+                   "the emulator (--device emulator), not on the CPU",
+                   manifest.device().c_str());
+  }
+  if (!forCuda && device != "cpu") {
+    return failure(ELAH_UNSUPPORTED, "the artifact was compiled for a CPU (%s), and does not run on device '%s'",
+                   manifest.cpu().c_str(), device.c_str());
+  }
+  return device;
+}
+
+} // namespace
 
 Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const elah_session_options &options) {
   const proto::Manifest &manifest = artifact.manifest();
@@ -27,10 +50,15 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
     return failure(ELAH_INVALID_ARGUMENT, "expected at most 4096 threads, found %u", threads);
   }
   ELAH_RETURN_IF_ERROR(artifact.checkUnchanged());
+  Result<std::string> device = deviceFor(manifest, options);
+  if (!device.ok()) {
+    return device.status();
+  }
   std::unique_ptr<Session> session(new Session(artifact));
   session->cacheRowCount = pages * pageTokens;
+  session->pageCount = pages;
   auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
-  if (artifact.refersToWeights() || options.preload_weights) {
+  if (artifact.refersToWeights() || (options.preload_weights && *device == "cpu")) {
     Result<std::shared_ptr<const PackedWeights>> packed = artifact.packWeights(options.model_folder, threads);
     if (!packed.ok()) {
       return packed.status();
@@ -38,12 +66,26 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
     session->packedWeights = std::move(*packed);
     weights = session->packedWeights->data();
   }
-  Result<std::unique_ptr<CpuProgram>> program = CpuProgram::create(artifact, weights, threads, session->cacheRowCount);
+  if (*device == "cpu") {
+    Result<std::unique_ptr<CpuProgram>> program =
+        CpuProgram::create(artifact, weights, threads, session->cacheRowCount);
+    if (!program.ok()) {
+      return program.status();
+    }
+    session->program = std::move(*program);
+    return session;
+  }
+  Result<std::unique_ptr<cuda::Device>> opened = cuda::Device::open(*device);
+  if (!opened.ok()) {
+    return opened.status();
+  }
+  Result<std::unique_ptr<CudaProgram>> program =
+      CudaProgram::create(artifact, weights, std::move(*opened), threads, session->cacheRowCount);
   if (!program.ok()) {
     return program.status();
   }
   session->program = std::move(*program);
-  session->pageCount = pages;
+  session->packedWeights.reset(); // They are on the device now.
   return session;
 }
 
@@ -177,9 +219,25 @@ Status Session::step(std::span<const elah_chunk> chunks) {
   Dims dims = {static_cast<int64_t>(tokenIds.size()), static_cast<int64_t>(chunks.size()),
                static_cast<int64_t>(logitTokens.size()), static_cast<int64_t>(cacheRowCount),
                static_cast<int64_t>(pagesPerSequence)};
-  program->run(dims, {tokenIds.data(), positions.data(), tokenSequence.data(), cacheRows.data(), sequenceStarts.data(),
-                      contextLengths.data(), pageTable.data(), logitTokens.data()});
-  return Status();
+  Status status = program->run(
+      dims, {tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable, logitTokens});
+  if (!status.ok()) {
+    takeBack(chunks);
+  }
+  return status;
+}
+
+void Session::takeBack(std::span<const elah_chunk> chunks) {
+  uint32_t pageTokens = model.manifest().cache().page_tokens();
+  for (const elah_chunk &chunk : chunks) {
+    Sequence &sequence = sequences[chunk.sequence];
+    sequence.length -= static_cast<uint32_t>(chunk.count);
+    while (sequence.pages.size() > (uint64_t(sequence.length) + pageTokens - 1) / pageTokens) {
+      returnedPages.push_back(sequence.pages.back());
+      sequence.pages.pop_back();
+    }
+  }
+  logitTokens.clear();
 }
 
 } // namespace elah

@@ -1,8 +1,8 @@
 #ifndef RUNTIME_SRC_SESSION_H
 #define RUNTIME_SRC_SESSION_H
 
-#include "drivers/cpu/program.h"
 #include "src/artifact.h"
+#include "src/program.h"
 #include <map>
 #include <memory>
 #include <span>
@@ -24,7 +24,6 @@ public:
   const float *logits() const { return program->logits(); }
   size_t logitRows() const { return logitTokens.size(); }
   const Artifact &artifact() const { return model; }
-  unsigned threads() const { return program->threads(); }
 
 private:
   struct Sequence {
@@ -34,12 +33,14 @@ private:
 
   explicit Session(const Artifact &artifact) : model(artifact) {}
   Status checkStep(std::span<const elah_chunk> chunks) const;
+  /// Takes back what a step that failed has done to its sequences.
+  void takeBack(std::span<const elah_chunk> chunks);
   uint64_t freePages() const { return pageCount - firstUnusedPage + returnedPages.size(); }
   int32_t takePage();
 
   const Artifact &model;
   std::shared_ptr<const PackedWeights> packedWeights; ///< If they are not read where the artifact is mapped.
-  std::unique_ptr<CpuProgram> program;
+  std::unique_ptr<Program> program;
   std::map<uint32_t, Sequence> sequences;
   std::vector<int32_t> returnedPages; ///< Free again; the next one to use is at the back.
   uint64_t pageCount = 0, firstUnusedPage = 0;

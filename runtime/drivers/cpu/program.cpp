@@ -11,14 +11,6 @@ namespace {
 
 uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-int64_t evaluate(const proto::Extent &extent, const Dims &dims) {
-  int64_t value = extent.constant();
-  for (int i = 0; i < extent.coefficients_size(); ++i) {
-    value += extent.coefficients(i) * dims[i];
-  }
-  return value;
-}
-
 /// Address space whose pages come when they are touched.
 Result<uint8_t *> reserve(uint64_t size, const char *what) {
   void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -85,28 +77,17 @@ Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
   Dims largest = {limits.max_tokens(), limits.max_sequences(), limits.max_tokens(), static_cast<int64_t>(cacheRows),
                   static_cast<int64_t>(pages)};
   // Whatever the manifest says, no sum or product of a step may wrap: the largest are computed with room to spare.
-  auto exactly = [&](const proto::Extent &extent) {
-    __int128_t value = extent.constant();
-    for (int i = 0; i < extent.coefficients_size(); ++i) {
-      value += static_cast<__int128_t>(extent.coefficients(i)) * largest[i];
-    }
-    return value;
-  };
   __uint128_t total = 0;
   for (const proto::Slot &slot : manifest.slots()) {
-    int64_t bytes = 0;
-    for (const proto::Extent &size : slot.sizes()) {
-      __int128_t exact = exactly(size);
-      if (exact > (__int128_t(1) << 46)) {
-        return failure(ELAH_OUT_OF_MEMORY, "a buffer of the arena is larger than an address space");
-      }
-      bytes = std::max(bytes, static_cast<int64_t>(exact));
+    __int128_t bytes = bytesOf(slot, largest);
+    if (bytes > (__int128_t(1) << 46)) {
+      return failure(ELAH_OUT_OF_MEMORY, "a buffer of the arena is larger than an address space");
     }
-    total += roundUp(bytes, 64);
+    total += roundUp(static_cast<uint64_t>(bytes), 64);
   }
   for (int i = 0; i < manifest.launches_size(); ++i) {
     const proto::Launch &launch = manifest.launches(i);
-    __int128_t rows = exactly(launch.grid().rows());
+    __int128_t rows = evaluate(launch.grid().rows(), largest);
     if (rows * launch.grid().outer() > (__int128_t(1) << 60) || launch.grid().row_tile() > (uint64_t(1) << 60)) {
       return failure(ELAH_INVALID_DATA, "manifest: launch %d ('%s') has too many blocks", i, launch.name().c_str());
     }
@@ -158,16 +139,12 @@ Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
   return Status();
 }
 
-void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inputs) {
+Status CpuProgram::run(const Dims &dims, const Inputs &inputs) {
   const proto::Manifest &manifest = artifact.manifest();
   uint64_t offset = 0;
   for (int i = 0; i < manifest.slots_size(); ++i) {
     slotOffsets[i] = offset;
-    int64_t bytes = 0;
-    for (const proto::Extent &size : manifest.slots(i).sizes()) {
-      bytes = std::max(bytes, evaluate(size, dims));
-    }
-    offset += roundUp(static_cast<uint64_t>(bytes), 64);
+    offset += roundUp(static_cast<uint64_t>(bytesOf(manifest.slots(i), dims)), 64);
   }
   for (int i = 0; i < manifest.buffers_size(); ++i) {
     const proto::Buffer &buffer = manifest.buffers(i);
@@ -181,7 +158,7 @@ void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inp
       address = arena + slotOffsets[buffer.slot()];
       break;
     case proto::Buffer::kInput:
-      address = reinterpret_cast<uint8_t *>(const_cast<int32_t *>(inputs[buffer.input()]));
+      address = reinterpret_cast<uint8_t *>(const_cast<int32_t *>(inputs[buffer.input()].data()));
       break;
     case proto::Buffer::kCache: {
       uint64_t begin = 0;
@@ -206,7 +183,7 @@ void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inp
       operands.push_back(addresses[buffer]);
     }
     int64_t tile = static_cast<int64_t>(launch.grid().row_tile());
-    int64_t rows = evaluate(launch.grid().rows(), dims);
+    int64_t rows = static_cast<int64_t>(evaluate(launch.grid().rows(), dims));
     int64_t blocks = static_cast<int64_t>(launch.grid().outer()) * ((rows + tile - 1) / tile);
     LaunchContext context = {kernels[launch.kernel()], operands.data(), dims.data(), scratch, scratchOfThread};
     pool->run(
@@ -218,6 +195,7 @@ void CpuProgram::run(const Dims &dims, const std::array<const int32_t *, 8> &inp
         },
         &context);
   }
+  return Status();
 }
 
 } // namespace elah

@@ -4,30 +4,24 @@
 #include "drivers/cpu/object.h"
 #include "drivers/cpu/thread_pool.h"
 #include "src/artifact.h"
-#include <array>
+#include "src/program.h"
 #include <elah/cpu_kernel.h>
 #include <memory>
 #include <vector>
 
 namespace elah {
 
-/// The symbolic dimensions of a step, in the order of enum elah_dim.
-using Dims = std::array<int64_t, ELAH_DIM_COUNT>;
-
-/// An artifact's program on the CPU: its kernels, loaded, its arena and KV cache, allocated, its launches, in order.
-class CpuProgram {
+/// An artifact's program on the CPU.
+class CpuProgram : public Program {
 public:
   /// `weights` is the artifact's weights section, or what takes its place. `cacheRows` is a multiple of the page size.
   static Result<std::unique_ptr<CpuProgram>> create(const Artifact &artifact, const uint8_t *weights, unsigned threads,
                                                     uint64_t cacheRows);
-  ~CpuProgram();
+  ~CpuProgram() override;
   CpuProgram(const CpuProgram &) = delete;
 
-  /// Runs all launches. `inputs` holds the address of each input, by enum Input of the manifest.
-  void run(const Dims &dims, const std::array<const int32_t *, 8> &inputs);
-  /// The logits of the last run.
-  const float *logits() const { return logitsAddress; }
-  unsigned threads() const { return pool->size(); }
+  Status run(const Dims &dims, const Inputs &inputs) override;
+  const float *logits() const override { return logitsAddress; }
 
 private:
   CpuProgram(const Artifact &artifact, const uint8_t *weights) : artifact(artifact), weights(weights) {}

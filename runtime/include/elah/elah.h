@@ -52,7 +52,7 @@ typedef struct elah_artifact elah_artifact;
 
 typedef struct elah_model_info {
   const char *architecture; /* "DeepseekV3ForCausalLM" */
-  const char *cpu;          /* the processor it was compiled for */
+  const char *cpu;          /* the processor it was compiled for; of an artifact for GPUs, the GPU */
   uint32_t vocabulary;      /* logits of a token */
   uint32_t max_context;     /* tokens of a sequence */
   uint32_t max_sequences;   /* sequences of a step */
@@ -151,6 +151,9 @@ typedef struct elah_session_options {
   /* Copy the weights into large pages of memory first: a wait at the start, and memory that is the process's own, for
    * decode steps that are an eighth faster where the system maps files in small pages. */
   bool preload_weights;
+  /* Of an artifact for GPUs: "cuda", "cuda:N" for the N-th device, or "emulator", which needs no GPU; the weights are
+   * copied to the device. Of any other: "cpu". NULL: "cuda" or "cpu", as the artifact was compiled. */
+  const char *device;
 } elah_session_options;
 
 ELAH_API elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options,
