@@ -25,8 +25,8 @@ llvm::Expected<ArtifactFile> readArtifact(llvm::StringRef path) {
   ArtifactFile file{std::move(*buffer), {}};
   elah_artifact_header header;
   llvm::StringRef bytes = file.bytes->getBuffer();
-  bool isArtifact = bytes.size() >= sizeof(header) &&
-                    std::memcmp(bytes.data(), ELAH_ARTIFACT_MAGIC, sizeof(header.magic)) == 0;
+  bool isArtifact =
+      bytes.size() >= sizeof(header) && std::memcmp(bytes.data(), ELAH_ARTIFACT_MAGIC, sizeof(header.magic)) == 0;
   if (isArtifact) {
     std::memcpy(&header, bytes.data(), sizeof(header));
     llvm::StringRef manifest = bytes.substr(header.manifest_offset, header.manifest_size);

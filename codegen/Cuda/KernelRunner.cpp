@@ -1,6 +1,7 @@
 // Runs single kernels on the emulator, as a step of a program would: behind a kernel that is still writing what they
 // read, on memory that holds nothing else.
 #include "codegen/Cuda/KernelRunner.h"
+#include "drivers/cuda/device.h"
 #include "drivers/cuda/launch.h"
 #include "emulator/include/elah_emulator.h"
 #include <algorithm>
@@ -348,6 +349,15 @@ std::unique_ptr<KernelRunner> KernelRunner::open(const std::string &library, std
   auto emulator = std::make_unique<Emulator>();
   error = emulator->open(library);
   return error.empty() ? std::unique_ptr<KernelRunner>(new KernelRunner(std::move(emulator))) : nullptr;
+}
+
+std::unique_ptr<KernelRunner> KernelRunner::open(std::string &error) {
+  Result<std::string> library = findEmulator();
+  if (!library.ok()) {
+    error = library.status().message();
+    return nullptr;
+  }
+  return open(*library, error);
 }
 
 RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands,

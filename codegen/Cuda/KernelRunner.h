@@ -82,6 +82,8 @@ class KernelRunner {
 public:
   /// Opens the emulator's libcuda. On failure there is none, and `error` says why.
   static std::unique_ptr<KernelRunner> open(const std::string &library, std::string &error);
+  /// The same, with the library that belongs to this program.
+  static std::unique_ptr<KernelRunner> open(std::string &error);
   ~KernelRunner();
 
   /// Runs the kernels one after the other on the same operands. Grids, tensor maps and scratch memory are those of

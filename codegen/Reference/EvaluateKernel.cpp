@@ -18,25 +18,6 @@ const llvm::fltSemantics &semanticsOf(Type element) { return cast<FloatType>(ele
 
 int64_t bytesOf(Type element) { return std::max<int64_t>(1, element.getIntOrFloatBitWidth() / 8); }
 
-void storeElement(Type element, std::span<uint8_t> bytes, int64_t index, double value) {
-  int64_t size = bytesOf(element);
-  assert(index >= 0 && static_cast<size_t>((index + 1) * size) <= bytes.size() && "an element outside its buffer");
-  uint64_t bits;
-  if (isa<FloatType>(element)) {
-    llvm::APFloat number(value);
-    bool losesInfo;
-    // Saturating, as conversions to f8 are.
-    if (isa<Float8E4M3FNType>(element) && std::fabs(value) > 448) {
-      number = llvm::APFloat(std::copysign(448.0, value));
-    }
-    number.convert(semanticsOf(element), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-    bits = number.bitcastToAPInt().getZExtValue();
-  } else {
-    bits = static_cast<uint64_t>(static_cast<int64_t>(value));
-  }
-  std::memcpy(bytes.data() + index * size, &bits, static_cast<size_t>(size));
-}
-
 /// Rows of an operand.
 class Rows {
 public:
@@ -123,10 +104,6 @@ public:
       break;
     }
     pitch = packing.getSteps() * packing.getStep();
-    for (int value = 0; value < 256 && packing.getFormat() == kernel::Format::F8; ++value) {
-      uint8_t byte = static_cast<uint8_t>(value);
-      ofByte[value] = loadElement(element, {&byte, 1}, 0);
-    }
   }
 
   /// Row n of matrix `batch`, k values; rows are read once for all tokens.
@@ -134,8 +111,7 @@ public:
     int64_t k = packing.getK(), first = (batch * packing.getN() + n) * pitch;
     std::vector<double> values(static_cast<size_t>(k));
     for (int64_t i = 0; i < k; ++i) {
-      values[i] =
-          packing.getFormat() == kernel::Format::F8 ? ofByte[bytes[first + i]] : loadElement(element, bytes, first + i);
+      values[i] = loadElement(element, bytes, first + i);
     }
     if (scales) {
       int64_t columns = packing.getColumns(), half = n / columns;
@@ -154,7 +130,6 @@ private:
   std::optional<Rows> scales;
   Type element;
   int64_t pitch;
-  std::array<double, 256> ofByte = {};
 };
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
@@ -599,6 +574,16 @@ double loadElement(Type element, std::span<const uint8_t> bytes, int64_t index) 
     std::memcpy(&value, &bits, 4);
     return value;
   }
+  if (isa<Float8E4M3FNType>(element)) {
+    static const std::array<double, 256> values = [&] {
+      std::array<double, 256> all;
+      for (unsigned bits = 0; bits < 256; ++bits) {
+        all[bits] = llvm::APFloat(semanticsOf(element), llvm::APInt(8, bits)).convertToDouble();
+      }
+      return all;
+    }();
+    return values[*at];
+  }
   if (isa<FloatType>(element)) {
     uint64_t bits = 0;
     std::memcpy(&bits, at, static_cast<size_t>(size));
@@ -607,6 +592,25 @@ double loadElement(Type element, std::span<const uint8_t> bytes, int64_t index) 
   int64_t value = 0;
   std::memcpy(&value, at, static_cast<size_t>(size));
   return static_cast<double>(size == 4 ? static_cast<int32_t>(value) : value);
+}
+
+void storeElement(Type element, std::span<uint8_t> bytes, int64_t index, double value) {
+  int64_t size = bytesOf(element);
+  assert(index >= 0 && static_cast<size_t>((index + 1) * size) <= bytes.size() && "an element outside its buffer");
+  uint64_t bits;
+  if (isa<FloatType>(element)) {
+    llvm::APFloat number(value);
+    bool losesInfo;
+    // Saturating, as conversions to f8 are.
+    if (isa<Float8E4M3FNType>(element) && std::fabs(value) > 448) {
+      number = llvm::APFloat(std::copysign(448.0, value));
+    }
+    number.convert(semanticsOf(element), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+    bits = number.bitcastToAPInt().getZExtValue();
+  } else {
+    bits = static_cast<uint64_t>(static_cast<int64_t>(value));
+  }
+  std::memcpy(bytes.data() + index * size, &bits, static_cast<size_t>(size));
 }
 
 bool isComputed(int64_t column, int64_t columns, const EvaluateKernelOptions &options) {

@@ -33,6 +33,9 @@ bool isComputed(int64_t column, int64_t columns, const EvaluateKernelOptions &op
 /// Element `index` of memory that holds elements of that type, as a number.
 double loadElement(mlir::Type element, std::span<const uint8_t> bytes, int64_t index);
 
+/// Rounds to nearest even; what is too large for f8 becomes its largest value, as conversions to f8 do.
+void storeElement(mlir::Type element, std::span<uint8_t> bytes, int64_t index, double value);
+
 } // namespace elah
 
 #endif

@@ -3,6 +3,7 @@
 #include "codegen/Cuda/CompileKernels.h"
 #include "commands/commands.h"
 #include "compiler/tools/compile_command.h"
+#include "compiler/tools/verify_command.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FileSystem.h"
@@ -25,7 +26,8 @@ constexpr Verb verbs[] = {
     {"inspect", elahInspectCommand, "shows what a file is made of", "elah inspect r1.elah"},
     {"tokenize", elahTokenizeCommand, "text to token ids and back",
      "echo \"What is 347 + 589?\" | elah tokenize r1.elah"},
-    {"verify", elahVerifyCommand, "checks every byte of a file", "elah verify r1.elah"},
+    {"verify", elahVerifyDeviceCommand, "checks every byte of a file, and kernels on the emulator",
+     "elah verify r1.elah --device emulator"},
     {"bench", elahBenchCommand, "tokens/s, beside what the machine could do",
      "elah bench r1.elah --generate-tokens 64"},
 };

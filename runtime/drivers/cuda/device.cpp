@@ -10,6 +10,20 @@ namespace {
 namespace fs = std::filesystem;
 constexpr char libraryName[] = "libcuda.so.1";
 
+/// N of "cuda:N", 0 of "cuda", else -1.
+int ordinalOf(const std::string &name) {
+  if (name == "cuda") {
+    return 0;
+  }
+  if (!name.starts_with("cuda:") || name.size() == 5 || name.size() > 8 ||
+      name.find_first_not_of("0123456789", 5) != std::string::npos) {
+    return -1;
+  }
+  return std::atoi(name.c_str() + 5);
+}
+
+} // namespace
+
 /// The emulator's library, by its file. It has the same name as the system's driver, so the loader is not asked.
 Result<std::string> findEmulator() {
   std::vector<fs::path> places;
@@ -36,20 +50,6 @@ Result<std::string> findEmulator() {
                  "the emulator is not there: looked for %s; name its library or its folder by ELAH_EMULATOR",
                  tried.c_str());
 }
-
-/// N of "cuda:N", 0 of "cuda", else -1.
-int ordinalOf(const std::string &name) {
-  if (name == "cuda") {
-    return 0;
-  }
-  if (!name.starts_with("cuda:") || name.size() == 5 || name.size() > 8 ||
-      name.find_first_not_of("0123456789", 5) != std::string::npos) {
-    return -1;
-  }
-  return std::atoi(name.c_str() + 5);
-}
-
-} // namespace
 
 Result<std::unique_ptr<Device>> Device::open(const std::string &name) {
   std::unique_ptr<Device> device(new Device());

@@ -5,11 +5,14 @@
 
 namespace elah::cuda {
 
+/// The path of Elah's libcuda.so.1: where $ELAH_EMULATOR says, else beside this program or this library, in
+/// ../lib/emulator or in emulator.
+Result<std::string> findEmulator();
+
 /// A GPU, or an emulated one, with the context that this process has on it.
 class Device {
 public:
-  /// "cuda", "cuda:N" (the system's driver), or "emulator" (Elah's). The emulator's libcuda.so.1 is found where
-  /// $ELAH_EMULATOR says, else beside this program or this library: in ../lib/emulator or in emulator.
+  /// "cuda", "cuda:N" (the system's driver), or "emulator" (Elah's).
   static Result<std::unique_ptr<Device>> open(const std::string &name);
   ~Device();
   Device(const Device &) = delete;

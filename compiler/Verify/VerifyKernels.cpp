@@ -1,0 +1,339 @@
+// Does each kernel of an artifact do what its operation says? On a rented GPU a wrong number is found late and far from
+// its cause; here every kernel is alone with operands that are known, and the emulator tells of what hardware lets
+// pass.
+#include "compiler/Verify/VerifyKernels.h"
+#include "codegen/Reference/EvaluateKernel.h"
+#include "compiler/Verify/RandomOperands.h"
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/JSON.h"
+#include <map>
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+/// Multiply-adds of a product that the reference evaluates without leaving columns out.
+constexpr double wholeProduct = 1e9;
+/// Steps of more tokens are tried only with `full`.
+constexpr int64_t largeStep = 64;
+
+cuda::Extent extentOf(const proto::Extent &extent) {
+  cuda::Extent result = cuda::Extent::of(extent.constant());
+  std::copy(extent.coefficients().begin(), extent.coefficients().end(), result.coefficients.begin());
+  return result;
+}
+
+/// The way back from the manifest to what the compiler launches.
+cuda::KernelSpec specOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands) {
+  const proto::CudaKernel &code = kernel.cuda();
+  cuda::KernelSpec spec;
+  spec.symbol = kernel.symbol();
+  spec.family = kernel.family();
+  spec.schedule = code.schedule();
+  spec.operands = operands;
+  spec.threads = code.threads();
+  spec.cluster = code.cluster();
+  spec.sharedBytes = code.shared_bytes();
+  spec.scratchBytes = extentOf(code.scratch_bytes());
+  spec.usesSemaphores = code.uses_scratch();
+  for (const proto::TensorMap &map : code.maps()) {
+    cuda::TensorMap &made = spec.maps.emplace_back();
+    made.operand = map.operand();
+    made.byteOffset = map.byte_offset();
+    made.element = static_cast<cuda::MapElement>(map.element());
+    for (const proto::Extent &size : map.sizes()) {
+      made.sizes.push_back(extentOf(size));
+    }
+    made.strides.assign(map.strides().begin(), map.strides().end());
+    made.box.assign(map.box().begin(), map.box().end());
+    made.swizzle = static_cast<cuda::MapSwizzle>(map.swizzle());
+  }
+  spec.grid = {static_cast<int64_t>(grid.outer()), extentOf(grid.rows()), static_cast<int64_t>(grid.row_tile()),
+               static_cast<int64_t>(grid.max_blocks())};
+  return spec;
+}
+
+//===--- Comparison ---===//
+
+/// How far an output of that type may be from the reference, which rounds the same value to it: a fraction of the
+/// elements is rounded the other way.
+double boundOf(Type element) { return isa<Float8E4M3FNType>(element) ? 1e-4 : element.isF32() ? 1e-6 : 1e-5; }
+
+class Comparison {
+public:
+  Comparison(exec::KernelOp kernel, const EvaluateKernelOptions &options, ArrayRef<cuda::Operand> initial,
+             ArrayRef<cuda::Operand> expected, ArrayRef<cuda::Operand> actual, KernelVerdict &verdict,
+             const std::string &where)
+      : op(kernel.getKernel()), options(options), initial(initial), expected(expected), actual(actual),
+        verdict(verdict), where(where) {
+    for (unsigned i = cast<kernel::KernelOpInterface>(op).getInputCount(); i < op->getNumOperands(); ++i) {
+      auto type = cast<MemRefType>(op->getOperand(i).getType());
+      bool isQuantized = isa<Float8E4M3FNType>(type.getElementType());
+      compare(i, type, isQuantized ? std::optional<unsigned>(i + 1) : std::nullopt);
+      if (isQuantized) {
+        ++i; // Scales are compared as part of what they scale.
+      }
+    }
+  }
+
+private:
+  void compare(unsigned operand, MemRefType type, std::optional<unsigned> scales) {
+    Type element = type.getElementType();
+    SmallVector<int64_t> strides;
+    int64_t offset;
+    LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
+    assert(succeeded(isStrided) && "operands are strided");
+    static_cast<void>(isStrided);
+    const int64_t width = type.getRank() > 1 ? type.getDimSize(1) : 1, pitch = strides.front();
+    const int64_t size = element.getIntOrFloatBitWidth() / 8;
+    const int64_t elements =
+        static_cast<int64_t>(actual[operand].writtenBytes.value_or(actual[operand].bytes.size())) / size;
+    const bool keeps = actual[operand].kind != cuda::Operand::Kind::Output;
+    const bool isProduct = op->hasAttr("packing") && !isa<kernel::HeadGemmOp>(op);
+    double product = 0, squares = 0;
+    for (int64_t i = 0; i < elements; ++i) {
+      int64_t row = i / pitch, column = i % pitch;
+      bool isUntouched = keeps && equal(initial[operand], expected[operand], i, size);
+      if (isProduct && column < width && !isComputed(column, width, options)) {
+        continue;
+      }
+      double x = value(expected[operand], scales, expected, element, row, column, i);
+      double y = value(actual[operand], scales, actual, element, row, column, i);
+      bool isEqual = equal(expected[operand], actual[operand], i, size);
+      if (element.isInteger() && !isEqual) {
+        fail(operand, row, column, x, y);
+        return;
+      }
+      if (isUntouched && !isEqual && std::fabs(x - y) > 0.02 * std::fabs(x)) {
+        verdict.errors.push_back(place(operand, row, column) + " was overwritten with " +
+                                 llvm::formatv("{0}", y).str());
+        return;
+      }
+      if (std::isnan(y) != std::isnan(x)) {
+        fail(operand, row, column, x, y);
+        return;
+      }
+      if (!isUntouched && !std::isnan(x)) {
+        product += x * y;
+        squares += x * x + y * y;
+      }
+    }
+    double difference = squares == 0 ? 0 : 1 - 2 * product / squares, bound = boundOf(element);
+    if (difference / bound >= verdict.difference / std::max(verdict.bound, 1e-30) || verdict.bound == 0) {
+      verdict.difference = difference;
+      verdict.bound = bound;
+    }
+    if (difference > bound) {
+      verdict.errors.push_back(llvm::formatv("{0}: operand {1} differs from the reference by {2:e}, allowed is {3:e}",
+                                             where, operand, difference, bound)
+                                   .str());
+    }
+  }
+
+  static bool equal(const cuda::Operand &a, const cuda::Operand &b, int64_t i, int64_t size) {
+    return std::memcmp(a.bytes.data() + i * size, b.bytes.data() + i * size, static_cast<size_t>(size)) == 0;
+  }
+  double value(const cuda::Operand &operand, std::optional<unsigned> scales, ArrayRef<cuda::Operand> of, Type element,
+               int64_t row, int64_t column, int64_t index) const {
+    std::span<const uint8_t> bytes(operand.bytes);
+    double scale = 1;
+    if (scales) {
+      auto type = cast<MemRefType>(op->getOperand(*scales).getType());
+      scale = loadElement(type.getElementType(), std::span<const uint8_t>(of[*scales].bytes),
+                          row * type.getDimSize(1) + column / 128);
+    }
+    return loadElement(element, bytes, index) * scale;
+  }
+  std::string place(unsigned operand, int64_t row, int64_t column) const {
+    return llvm::formatv("{0}: operand {1}, row {2}, column {3}", where, operand, row, column).str();
+  }
+  void fail(unsigned operand, int64_t row, int64_t column, double expected, double found) {
+    verdict.errors.push_back(place(operand, row, column) +
+                             llvm::formatv(" should be {0}, found {1}", expected, found).str());
+  }
+
+  Operation *op;
+  const EvaluateKernelOptions &options;
+  ArrayRef<cuda::Operand> initial, expected, actual;
+  KernelVerdict &verdict;
+  const std::string &where;
+};
+
+//===--- Cases ---===//
+
+class Verifier {
+public:
+  Verifier(const ArtifactFile &artifact, MLIRContext &context, cuda::KernelRunner &runner,
+           const VerifyKernelsOptions &options)
+      : manifest(artifact.manifest), modules(artifact.section(ELAH_SECTION_CUDA_MODULES)), context(context),
+        runner(runner), options(options) {}
+
+  llvm::Error run(llvm::function_ref<void(const KernelVerdict &)> onVerdict) {
+    std::map<std::pair<uint32_t, int>, bool> seen;
+    for (const proto::Launch &launch : manifest.launches()) {
+      for (int variant = 0; variant < launch.variants_size(); ++variant) {
+        if (!seen.try_emplace({launch.operation(), variant}, true).second || !isWanted(launch, variant)) {
+          continue;
+        }
+        OwningOpRef<ModuleOp> module =
+            parseSourceString<ModuleOp>(manifest.operations(static_cast<int>(launch.operation())), &context);
+        if (!module || module->getBody()->empty() || !isa<exec::KernelOp>(module->getBody()->front())) {
+          return llvm::createStringError("the artifact's operation %u is none that this compiler knows",
+                                         launch.operation());
+        }
+        onVerdict(verify(launch, variant, cast<exec::KernelOp>(module->getBody()->front())));
+      }
+    }
+    return llvm::Error::success();
+  }
+
+private:
+  bool isWanted(const proto::Launch &launch, int variant) const {
+    if (options.filter.empty() || llvm::StringRef(launch.name()).contains(options.filter)) {
+      return true;
+    }
+    return llvm::any_of(launch.variants(variant).steps(), [&](const proto::Step &step) {
+      const proto::Kernel &kernel = manifest.kernels(static_cast<int>(step.kernel()));
+      return llvm::StringRef(kernel.symbol()).contains(options.filter) ||
+             llvm::StringRef(kernel.family()).contains(options.filter);
+    });
+  }
+
+  /// The buckets that a variant serves.
+  std::vector<int64_t> bucketsOf(const proto::Launch &launch, int variant) const {
+    int64_t above = variant ? launch.variants(variant - 1).max_tokens() : 0;
+    std::vector<int64_t> buckets;
+    for (int64_t tokens : manifest.buckets()) {
+      if (tokens > above && tokens <= launch.variants(variant).max_tokens()) {
+        buckets.push_back(tokens);
+      }
+    }
+    if (!options.full && buckets.size() > 1) {
+      bool isSmall = buckets.back() <= largeStep;
+      buckets = isSmall ? std::vector{buckets.front(), buckets.back()} : std::vector{buckets.front()};
+    }
+    return buckets;
+  }
+
+  VerifyStep stepOf(int64_t bucket, int64_t tokens) const {
+    const proto::Limits &limits = manifest.limits();
+    VerifyStep step;
+    step.pageTokens = manifest.cache().page_tokens();
+    step.maxPosition = std::min<int64_t>(limits.max_context(), options.full ? limits.max_context() : 300) - 1;
+    int64_t pages = (limits.max_context() - 1) / step.pageTokens + 1;
+    int64_t logitRows = limits.max_logit_rows() ? limits.max_logit_rows() : limits.max_tokens();
+    int64_t sequences = std::min<int64_t>(limits.max_sequences(), 8);
+    // Enough for the tokens of a step, and for sequences at the last position.
+    int64_t cachePages =
+        std::max(bucket, std::min<int64_t>(sequences, 4) * (step.maxPosition + 1)) / step.pageTokens + 2;
+    auto dims = [&](int64_t count) -> std::array<int64_t, 5> {
+      return {count, std::min({count, sequences, (count + 1) / 2 + 1}), std::min(count, logitRows),
+              cachePages * step.pageTokens, pages};
+    };
+    step.bucket = dims(bucket);
+    step.bucket[1] = std::min<int64_t>(bucket, limits.max_sequences());
+    step.dims = dims(tokens);
+    return step;
+  }
+
+  KernelVerdict verify(const proto::Launch &launch, int variant, exec::KernelOp kernel) {
+    KernelVerdict verdict;
+    verdict.operation = kernel.getKernel()->getName().getStringRef().str();
+    verdict.launch = launch.name();
+    std::vector<cuda::KernelSpec> specs;
+    std::vector<cuda::RunnableKernel> runnable;
+    for (const proto::Step &step : launch.variants(variant).steps()) {
+      const proto::Kernel &code = manifest.kernels(static_cast<int>(step.kernel()));
+      specs.push_back(specOf(code, step.grid(), kernel.getKernel()->getNumOperands()));
+      verdict.kernels += (verdict.kernels.empty() ? "" : " + ") + code.symbol();
+    }
+    for (auto [spec, step] : llvm::zip_equal(specs, launch.variants(variant).steps())) {
+      const proto::CudaKernel &code = manifest.kernels(static_cast<int>(step.kernel())).cuda();
+      runnable.push_back({&spec, std::string_view(modules.data() + code.ptx_offset(), code.ptx_size())});
+    }
+    uint64_t seed = 1;
+    int64_t below = variant ? launch.variants(variant - 1).max_tokens() : 0;
+    for (int64_t bucket : bucketsOf(launch, variant)) {
+      std::vector<std::pair<int64_t, cuda::RunOrder>> runs = {{bucket, {.order = "eager", .count = true}},
+                                                              {bucket, {.order = "lazy"}}};
+      int64_t ragged = std::max(below + 1, (below + bucket) / 2 + 1);
+      runs.push_back({std::min(ragged, bucket), {.order = "random", .seed = seed, .adversarial = true}});
+      if (options.full) {
+        runs.push_back({below + 1, {.order = "lazy"}});
+        runs.push_back({bucket, {.order = "random", .seed = seed + 1, .adversarial = true}});
+      }
+      for (const auto &[tokens, order] : runs) {
+        tryStep(kernel, runnable, stepOf(bucket, tokens), order, ++seed, verdict);
+        verdict.tokens.push_back(tokens);
+      }
+      below = bucket;
+    }
+    return verdict;
+  }
+
+  void tryStep(exec::KernelOp kernel, ArrayRef<cuda::RunnableKernel> runnable, const VerifyStep &step,
+               const cuda::RunOrder &order, uint64_t seed, KernelVerdict &verdict) {
+    Operation *op = kernel.getKernel();
+    std::vector<cuda::Operand> initial = randomOperands(kernel, step, seed), expected = initial, actual = initial;
+    EvaluateKernelOptions evaluation;
+    if (auto packing = op->getAttrOfType<kernel::PackingAttr>("packing")) {
+      double work = static_cast<double>(packing.getN()) * static_cast<double>(packing.getK()) *
+                    static_cast<double>(step.dims[0]) * (isa<kernel::HeadGemmOp>(op) ? packing.getBatch() : 1);
+      evaluation.columnBlockStep = static_cast<int64_t>(std::ceil(work / wholeProduct));
+    }
+    SmallVector<KernelOperand> operands;
+    for (auto [value, operand] : llvm::zip_equal(op->getOperands(), expected)) {
+      operands.push_back({cast<MemRefType>(value.getType()), std::span<uint8_t>(operand.bytes)});
+    }
+    std::string where = llvm::formatv("{0} tokens of {1}, {2}", step.dims[0], step.bucket[0], order.describe());
+    if (llvm::Error error = evaluateKernel(op, operands, step.dims, evaluation)) {
+      verdict.errors.push_back(llvm::toString(std::move(error)));
+      return;
+    }
+    cuda::RunOutcome outcome = runner.run(runnable, actual, step.bucket, step.dims, order);
+    if (!outcome.error.empty()) {
+      verdict.errors.push_back(where + ": " + outcome.error);
+      return;
+    }
+    for (const std::string &report : outcome.reports) {
+      verdict.reports.push_back(where + ": " + report);
+    }
+    if (verdict.instructions == 0) {
+      for (const std::string &counters : outcome.counters) {
+        verdict.instructions += instructionsOf(counters);
+      }
+    }
+    Comparison(kernel, evaluation, initial, expected, actual, verdict, where);
+  }
+
+  static uint64_t instructionsOf(const std::string &counters) {
+    llvm::Expected<llvm::json::Value> json = llvm::json::parse(counters);
+    if (!json) {
+      llvm::consumeError(json.takeError());
+      return 0;
+    }
+    const llvm::json::Object *object = json->getAsObject();
+    const llvm::json::Object *instructions = object ? object->getObject("instructions") : nullptr;
+    return instructions ? static_cast<uint64_t>(instructions->getInteger("warps").value_or(0)) : 0;
+  }
+
+  const proto::Manifest &manifest;
+  llvm::StringRef modules;
+  MLIRContext &context;
+  cuda::KernelRunner &runner;
+  const VerifyKernelsOptions &options;
+};
+
+} // namespace
+
+llvm::Error verifyKernels(const ArtifactFile &artifact, MLIRContext &context, cuda::KernelRunner &runner,
+                          const VerifyKernelsOptions &options,
+                          llvm::function_ref<void(const KernelVerdict &)> onVerdict) {
+  return Verifier(artifact, context, runner, options).run(onVerdict);
+}
+
+} // namespace elah
