@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <utility>
 
 // Which group of lanes runs next. Lanes that are furthest behind (deepest in calls, lowest in the code) go first, which
 // brings diverged lanes together again at the nearest place where their paths meet, as compilers lay code out. A group
@@ -204,6 +205,9 @@ Flow Warp::wait(const Wait &what) {
   return Flow::Blocked;
 }
 
+// Whoever took it is a group like any other: left set, it would keep the lanes from merging with those they meet later.
+bool Warp::takeTimeOut() { return std::exchange(impl->now.timedOut, false); }
+
 Flow Warp::branch(uint32_t target, Lanes taken) {
   Group &now = impl->now;
   if (target <= now.pc) {
@@ -316,7 +320,6 @@ void Warp::Impl::setRunning(Group group) {
   running = true;
   backEdges = 0;
   warp.frame = &now.node->frame;
-  warp.timedOut = now.timedOut;
   findStop();
 }
 
@@ -550,7 +553,7 @@ template <bool observed> bool Warp::Impl::runGroup(unsigned &budget) {
       ++now.pc;
       continue;
     }
-    warp.timedOut = now.timedOut = false;
+    now.timedOut = false;
     now.met = 0;
     if (flow == Flow::Moved) {
       ops = now.node->frame.code->ops.data();

@@ -28,7 +28,7 @@ struct Wait {
   bool again =
       false; ///< the instruction runs once more when ready (it looks again); otherwise the group goes on behind it
   /// May end without being ready when nothing else in the machine can go on (try_wait's time limit). The instruction
-  /// then runs again and finds `Warp::timedOut`.
+  /// then runs again and finds `Warp::takeTimeOut`.
   bool mayTimeOut = false;
   /// What it waits for may come from outside of the cluster (another grid), so waiting long is no deadlock.
   bool external = false;
@@ -57,13 +57,14 @@ public:
   Cta &cta;
   const unsigned index;         ///< in the CTA
   Lanes alive = 0;              ///< lanes that exist and have not exited
-  bool timedOut = false;        ///< see Wait::mayTimeOut
   Observer *observer = nullptr; ///< the grid's, or null
   uint32_t registers = 0;       ///< that a thread may use now (setmaxnreg)
   Lanes clusterArrived = 0;     ///< lanes that have arrived at barrier.cluster in the phase that runs
   Lanes clusterOwed = 0;        ///< lanes that have arrived and not waited yet
 
   Grid &grid() const;
+  /// Whether the instruction runs again because its wait timed out (see Wait::mayTimeOut); true once.
+  bool takeTimeOut();
   unsigned warpgroup() const { return index / 4; }
 
   // --- for handlers: the registers of the group that runs.

@@ -131,7 +131,7 @@ Flow testWait(Warp &warp, const Op &op, Lanes lanes) {
     return Flow::Ended;
   }
   const RunOptions &options = warp.grid().options;
-  bool givesUp = warp.timedOut || (options.order == Order::Random && warp.cta.cluster.random() % 8 == 0);
+  bool givesUp = warp.takeTimeOut() || (options.order == Order::Random && warp.cta.cluster.random() % 8 == 0);
   if (passed == 0 && form.suspends && !givesUp) {
     unsigned first = static_cast<unsigned>(__builtin_ctz(lanes));
     Wait wait;

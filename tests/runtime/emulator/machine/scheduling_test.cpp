@@ -400,6 +400,63 @@ low:
 }
 
 // Clusters: ranks, distributed shared memory, and a barrier between.
+// A lane (32) whose wait ends as it times out goes on to a barrier, before the others of its warp: they meet there all
+// the same.
+TEST(Scheduling, LanesMeetAfterATimeOut) {
+  const std::string text = kernel(".param .u64 out", R"(
+  .shared .align 8 .b64 never;
+  .shared .align 8 .b64 soon;
+  .shared .align 8 .b64 later;
+  ld.param.u64 %rd1, [out];
+  mov.u32 %r1, %tid.x;
+  mul.wide.u32 %rd2, %r1, 4;
+  add.u64 %rd1, %rd1, %rd2;
+  mov.u32 %r2, never;
+  mov.u32 %r3, soon;
+  mov.u32 %r4, later;
+  setp.ne.u32 %p1, %r1, 0;
+  setp.ne.u32 %p2, %r1, 32;
+  setp.lt.u32 %p3, %r1, 32;
+  @%p1 bra initialized;
+  mbarrier.init.shared.b64 [%r2], 1;
+  mbarrier.init.shared.b64 [%r3], 1;
+  mbarrier.init.shared.b64 [%r4], 1;
+initialized:
+  bar.sync 0;
+  @%p3 bra arrive;
+  @%p2 bra wait;
+first:
+  mbarrier.try_wait.parity.shared.b64 %p4, [%r3], 0;
+  @!%p4 bra first;
+together:
+  bar.sync 1, 32;
+  bra all;
+wait:
+  mbarrier.try_wait.parity.shared.b64 %p4, [%r4], 0;
+  @!%p4 bra wait;
+  bra together;
+arrive:
+  @%p1 bra all;
+  mbarrier.try_wait.parity.shared.b64 %p4, [%r2], 0;
+  mbarrier.arrive.shared.b64 _, [%r3];
+  mbarrier.try_wait.parity.shared.b64 %p4, [%r2], 0;
+  mbarrier.arrive.shared.b64 _, [%r4];
+all:
+  bar.sync 0;
+  st.global.u32 [%rd1], %r1;
+  ret;
+)");
+  for (const RunOptions &options : schedules()) {
+    DeviceBuffer out(64 * 4);
+    KernelRun run;
+    run.block = 64;
+    run.options = options;
+    std::optional<Fault> fault = run(text, Parameters().add(out.address()));
+    ASSERT_FALSE(fault) << fault->text;
+    EXPECT_EQ(out.as<uint32_t>()[63], 63u);
+  }
+}
+
 TEST(Scheduling, ClustersMeetAndShareMemory) {
   const std::string text = kernel(".param .u64 out", R"(
   .shared .align 4 .b8 word[4];
