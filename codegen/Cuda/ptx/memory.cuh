@@ -35,6 +35,44 @@ __device__ inline float ld_global_nc_f32(const float *from) {
   return value;
 }
 
+__device__ inline Floats2 ld_global_nc_v2_f32(const float *from) {
+  Floats2 values;
+  asm("ld.global.nc.v2.f32 {%0, %1}, [%2];" : "=f"(values.x), "=f"(values.y) : "l"(from));
+  return values;
+}
+
+// What this grid writes, too.
+
+__device__ inline Floats4 ld_global_v4_f32(const float *from) {
+  Floats4 values;
+  asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(values.x), "=f"(values.y), "=f"(values.z), "=f"(values.w)
+               : "l"(from)
+               : "memory");
+  return values;
+}
+
+__device__ inline void st_global_v4(void *to, Words4 words) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(words.x), "r"(words.y), "r"(words.z),
+               "r"(words.w)
+               : "memory");
+}
+
+__device__ inline void st_global_v4_f32(float *to, Floats4 values) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(values.x), "f"(values.y), "f"(values.z),
+               "f"(values.w)
+               : "memory");
+}
+
+__device__ inline void st_global_v2_f32(float *to, float x, float y) {
+  asm volatile("st.global.v2.f32 [%0], {%1, %2};" ::"l"(to), "f"(x), "f"(y) : "memory");
+}
+
+/// Adds where no other thread adds in this grid: like a load, an addition and a store, without the load's latency.
+__device__ inline void red_global_add_v2_f32(float *to, float x, float y) {
+  asm volatile("red.relaxed.gpu.global.add.v2.f32 [%0], {%1, %2};" ::"l"(to), "f"(x), "f"(y) : "memory");
+}
+
 // What other blocks write in this grid.
 
 __device__ inline uint32_t ld_acquire_gpu(const uint32_t *from) {
