@@ -145,6 +145,11 @@ private:
     manifest.mutable_limits()->set_max_context(limits[0]);
     manifest.mutable_limits()->set_max_sequences(limits[1]);
     manifest.mutable_limits()->set_max_tokens(limits[2]);
+    if (cuda) {
+      // A prompt's rows of logits would take gibibytes of a device: as many as 256 MiB hold, and one for each sequence.
+      int64_t rows = std::max<int64_t>(limits[1], (int64_t(256) << 20) / (4 * integer("r1.vocabulary")));
+      manifest.mutable_limits()->set_max_logit_rows(static_cast<uint32_t>(std::min(rows, limits[2])));
+    }
     ArrayRef<int64_t> cache = module->getAttrOfType<DenseI64ArrayAttr>("exec.cache").asArrayRef();
     manifest.mutable_cache()->set_layers(cache[0]);
     manifest.mutable_cache()->set_page_tokens(cache[1]);

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -46,7 +47,7 @@ int elahBenchCommand(int argc, char **argv) {
       std::string(
           "The limits are measured by turns with the runs: reading memory, and multiply-adds on registers, by as many\n"
           "threads. Prefill counts against the peak, decode (weight bytes of one token) against reading; with a batch\n"
-          "of a model with experts more is read than counts.\n\n"
+          "of a model with experts more is read than counts. On a device (--device) only the speeds are told.\n\n"
           "JSON: threads, batch, prompt_tokens, generate_tokens; prefill_tokens_per_second,\n"
           "prefill_flops_per_second, prefill_fraction_of_peak; decode_tokens_per_second (of all sequences),\n"
           "decode_bytes_per_second, decode_fraction_of_bandwidth; peak (bf16 or f32), peak_flops,\n"
@@ -83,7 +84,10 @@ int elahBenchCommand(int argc, char **argv) {
     return reportError(code);
   }
   Handle<elah_session> session(openedSession);
-  MachineLimits limits(threads);
+  std::optional<MachineLimits> limits; // Of a device they are not known here.
+  if (!info.is_for_gpus) {
+    limits.emplace(threads);
+  }
 
   std::vector<uint32_t> tokens(promptTokens);
   for (uint32_t i = 0; i < promptTokens; ++i) {
@@ -100,8 +104,8 @@ int elahBenchCommand(int argc, char **argv) {
     const float *logits;
     size_t rows;
     bool counts = run > 0; // The first run brings the weights into memory.
-    if (counts) {
-      peak.push_back(limits.sampleComputePeak(info.computes_in_bf16));
+    if (counts && limits) {
+      peak.push_back(limits->sampleComputePeak(info.computes_in_bf16));
     }
     Clock::time_point start = Clock::now();
     for (uint32_t sequence : sequences) {
@@ -131,8 +135,8 @@ int elahBenchCommand(int argc, char **argv) {
       }
       if (counts) {
         decode.push_back(secondsSince(stepStart) / batch);
-        if (step % 4 == 0) {
-          bandwidth.push_back(limits.sampleReadBandwidth());
+        if (step % 4 == 0 && limits) {
+          bandwidth.push_back(limits->sampleReadBandwidth());
         }
       }
     }
@@ -147,6 +151,16 @@ int elahBenchCommand(int argc, char **argv) {
   double computeFraction = computeLimit > 0 ? computed / computeLimit : 0;
   double readFraction = readLimit > 0 ? read / readLimit : 0;
   const char *kind = info.computes_in_bf16 ? "bf16" : "f32";
+  if (!limits) {
+    const char *format =
+        json ? "{\"batch\":%u,\"prompt_tokens\":%u,\"generate_tokens\":%u,\"prefill_tokens_per_second\":%.3f,"
+               "\"prefill_flops_per_second\":%.4g,\"decode_tokens_per_second\":%.3f,\"decode_bytes_per_second\":%.4g}\n"
+             : "batch %u, %u tokens of prompt, %u generated\n"
+               "prefill   %9.1f tokens/s   %.4g FLOP/s\n"
+               "decode    %9.1f tokens/s   %.4g bytes/s of weights\n";
+    std::printf(format, batch, promptTokens, generateTokens, prefillRate, computed, decodeRate, read);
+    return finishOutput(0);
+  }
   if (json) {
     std::printf(
         "{\"threads\":%u,\"batch\":%u,\"prompt_tokens\":%u,\"generate_tokens\":%u,"

@@ -209,7 +209,7 @@ public:
       return reportError(code);
     }
     std::vector<float> logits;
-    size_t chunk = options.chunk ? options.chunk : info.max_tokens;
+    size_t chunk = options.chunk ? options.chunk : info.max_logit_rows;
     for (size_t done = 0; done < tokens.size();) {
       size_t count = std::min(chunk, tokens.size() - done);
       elah_chunk part = {sequence, tokens.data() + done, count, ELAH_LOGITS_ALL};

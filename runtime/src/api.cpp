@@ -135,11 +135,13 @@ void elah_artifact_info(const elah_artifact *artifact, elah_model_info *out) {
           manifest.limits().max_context(),
           manifest.limits().max_sequences(),
           manifest.limits().max_tokens(),
+          maxLogitRows(manifest.limits()),
           manifest.parameters(),
           manifest.active_weight_bytes(),
           manifest.flops_per_token(),
           cacheBytesPerToken(manifest),
-          computesInBF16(manifest)};
+          computesInBF16(manifest),
+          isForCuda(manifest)};
 }
 
 elah_code elah_artifact_describe(const elah_artifact *artifact, char **out) {

@@ -25,6 +25,11 @@ __int128_t evaluate(const proto::Extent &extent, const Dims &dims);
 /// The bytes of a slot in a step of these dimensions.
 __int128_t bytesOf(const proto::Slot &slot, const Dims &dims);
 
+/// Tokens of a step that may ask for logits.
+inline uint32_t maxLogitRows(const proto::Limits &limits) {
+  return limits.max_logit_rows() ? limits.max_logit_rows() : limits.max_tokens();
+}
+
 } // namespace elah
 
 #endif

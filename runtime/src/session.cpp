@@ -84,8 +84,10 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
   if (!program.ok()) {
     return program.status();
   }
+  if (!(*program)->readsWeightsInPlace()) {
+    session->packedWeights.reset(); // They are on the device now.
+  }
   session->program = std::move(*program);
-  session->packedWeights.reset(); // They are on the device now.
   return session;
 }
 
@@ -136,7 +138,7 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
     return failure(ELAH_OUT_OF_RANGE, "a step takes 1 to %u sequences, found %zu", limits.max_sequences(),
                    chunks.size());
   }
-  uint64_t tokens = 0, pages = 0;
+  uint64_t tokens = 0, pages = 0, logitRows = 0;
   std::vector<uint32_t> ids;
   for (const elah_chunk &chunk : chunks) {
     auto entry = sequences.find(chunk.sequence);
@@ -160,6 +162,7 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
       }
     }
     tokens += chunk.count;
+    logitRows += chunk.logits == ELAH_LOGITS_ALL ? chunk.count : chunk.logits == ELAH_LOGITS_LAST;
     pages += (length + pageTokens - 1) / pageTokens - entry->second.pages.size();
   }
   std::sort(ids.begin(), ids.end());
@@ -169,6 +172,10 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
   if (tokens > limits.max_tokens()) {
     return failure(ELAH_OUT_OF_RANGE, "a step takes at most %u tokens, found %llu", limits.max_tokens(),
                    static_cast<unsigned long long>(tokens));
+  }
+  if (logitRows > maxLogitRows(limits)) {
+    return failure(ELAH_OUT_OF_RANGE, "a step gives at most %u rows of logits, found %llu", maxLogitRows(limits),
+                   static_cast<unsigned long long>(logitRows));
   }
   if (pages > freePages()) {
     return failure(ELAH_OUT_OF_MEMORY, "the KV cache has %llu free pages of %llu tokens, the step needs %llu",

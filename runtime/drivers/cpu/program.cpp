@@ -139,7 +139,7 @@ Status CpuProgram::allocate(unsigned threads, uint64_t cacheRows) {
   return Status();
 }
 
-Status CpuProgram::run(const Dims &dims, const Inputs &inputs) {
+Status CpuProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) {
   const proto::Manifest &manifest = artifact.manifest();
   uint64_t offset = 0;
   for (int i = 0; i < manifest.slots_size(); ++i) {
@@ -177,7 +177,8 @@ Status CpuProgram::run(const Dims &dims, const Inputs &inputs) {
   logitsAddress = static_cast<const float *>(addresses[manifest.logits()]);
 
   std::vector<void *> operands;
-  for (const proto::Launch &launch : manifest.launches()) {
+  for (int index = 0; index < manifest.launches_size(); ++index) {
+    const proto::Launch &launch = manifest.launches(index);
     operands.clear();
     for (uint32_t buffer : launch.buffers()) {
       operands.push_back(addresses[buffer]);
@@ -194,7 +195,15 @@ Status CpuProgram::run(const Dims &dims, const Inputs &inputs) {
                           launched.scratch + thread * launched.scratchOfThread);
         },
         &context);
+    if (watcher) {
+      ELAH_RETURN_IF_ERROR(watcher->launched(static_cast<size_t>(index)));
+    }
   }
+  return Status();
+}
+
+Status CpuProgram::read(uint32_t buffer, std::span<uint8_t> bytes) {
+  std::memcpy(bytes.data(), addresses[buffer], bytes.size());
   return Status();
 }
 

@@ -20,7 +20,8 @@ public:
   ~CpuProgram() override;
   CpuProgram(const CpuProgram &) = delete;
 
-  Status run(const Dims &dims, const Inputs &inputs) override;
+  Status run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) override;
+  Status read(uint32_t buffer, std::span<uint8_t> bytes) override;
   const float *logits() const override { return logitsAddress; }
 
 private:

@@ -67,7 +67,9 @@ Result<std::unique_ptr<Device>> Device::open(const std::string &name) {
   }
   Result<std::unique_ptr<DriverLibrary>> opened = DriverLibrary::open(path);
   if (!opened.ok()) {
-    return opened.status();
+    return name == "emulator" ? opened.status()
+                              : failure(ELAH_UNSUPPORTED, "%s; device 'emulator' needs no GPU, and is slow",
+                                        opened.status().message().c_str());
   }
   device->driver = std::move(*opened);
   device->emulated = device->driver->find("elah_emulator_report_count") != nullptr;

@@ -39,6 +39,7 @@ enum CUfunction_attribute : int {
 
 enum CUstreamCaptureMode : int { CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1 };
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
+constexpr unsigned CU_MEMHOSTREGISTER_READ_ONLY = 8;
 
 enum CUtensorMapDataType : int {
   CU_TENSOR_MAP_DATA_TYPE_UINT8 = 0,
@@ -106,6 +107,8 @@ struct CUlaunchConfig {
   ENTRY(memFree, cuMemFree_v2, (CUdeviceptr address))                                                                  \
   ENTRY(memHostAlloc, cuMemHostAlloc, (void **address, size_t bytes, unsigned flags))                                  \
   ENTRY(memFreeHost, cuMemFreeHost, (void *address))                                                                   \
+  ENTRY(memHostRegister, cuMemHostRegister_v2, (void *address, size_t bytes, unsigned flags))                          \
+  ENTRY(memHostUnregister, cuMemHostUnregister, (void *address))                                                       \
   ENTRY(memcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))      \
   ENTRY(memcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream stream))            \
   ENTRY(memsetD8Async, cuMemsetD8Async, (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))          \

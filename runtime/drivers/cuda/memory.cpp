@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <pthread.h>
 #include <vector>
@@ -26,6 +27,60 @@ Result<PinnedMemory> PinnedMemory::allocate(const Device &device, uint64_t bytes
   ELAH_CUDA_RETURN_IF_ERROR(device.library(), memHostAlloc(&address, std::max<uint64_t>(bytes, 1), 0), doing.c_str());
   memory.start = static_cast<uint8_t *>(address);
   return Result<PinnedMemory>(std::move(memory));
+}
+
+namespace {
+
+/// What is registered, by whom how often. The device outlives the sessions that share it.
+struct Registration {
+  std::shared_ptr<const Device> device;
+  unsigned owners = 0;
+};
+struct Registrations {
+  std::mutex mutex;
+  std::map<const uint8_t *, Registration> byStart;
+};
+Registrations &registrations() {
+  static Registrations all;
+  return all;
+}
+
+} // namespace
+
+Result<RegisteredMemory> RegisteredMemory::share(std::shared_ptr<const Device> device, const uint8_t *start,
+                                                 uint64_t bytes) {
+  Registrations &all = registrations();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  Registration &registration = all.byStart[start];
+  if (registration.owners == 0) {
+    CUresult code =
+        device->functions().memHostRegister(const_cast<uint8_t *>(start), bytes, CU_MEMHOSTREGISTER_READ_ONLY);
+    if (code != CUDA_SUCCESS) {
+      all.byStart.erase(start);
+      return device->library().explain(code, "registering the weights");
+    }
+    registration.device = std::move(device);
+  }
+  ++registration.owners;
+  RegisteredMemory memory;
+  memory.start = start;
+  return Result<RegisteredMemory>(std::move(memory));
+}
+
+void RegisteredMemory::reset() {
+  if (!start) {
+    return;
+  }
+  Registrations &all = registrations();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  auto entry = all.byStart.find(start);
+  if (--entry->second.owners == 0) {
+    std::shared_ptr<const Device> device = std::move(entry->second.device); // Beyond the scope's end.
+    Device::Scope scope(*device);
+    device->functions().memHostUnregister(const_cast<uint8_t *>(start));
+    all.byStart.erase(entry);
+  }
+  start = nullptr;
 }
 
 namespace {

@@ -3,6 +3,7 @@
 
 #include "drivers/cuda/device.h"
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace elah::cuda {
@@ -69,6 +70,28 @@ private:
   const Device *device = nullptr;
   uint8_t *start = nullptr;
   uint64_t size = 0;
+};
+
+/// Memory of this process that kernels on the emulator read where it is. Sessions of one artifact register the same
+/// memory, which a driver allows once: the last of them ends it.
+class RegisteredMemory {
+public:
+  RegisteredMemory() = default;
+  static Result<RegisteredMemory> share(std::shared_ptr<const Device> device, const uint8_t *start, uint64_t bytes);
+  ~RegisteredMemory() { reset(); }
+  RegisteredMemory(RegisteredMemory &&other) noexcept : start(std::exchange(other.start, nullptr)) {}
+  RegisteredMemory &operator=(RegisteredMemory &&other) noexcept {
+    reset();
+    start = std::exchange(other.start, nullptr);
+    return *this;
+  }
+
+  /// Whether it is registered here; its address is what it was.
+  explicit operator bool() const { return start; }
+
+private:
+  void reset();
+  const uint8_t *start = nullptr;
 };
 
 /// Copies `bytes` from ordinary memory, a mapped file perhaps, by `threads` threads through pinned memory: pages are

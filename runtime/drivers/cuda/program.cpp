@@ -1,12 +1,15 @@
 // Runs an artifact's program on a GPU. Everything is allocated when the session begins, and the kernels of each bucket
 // are captured in a graph, whose grids, tensor maps and addresses are the bucket's: a step is one copy of its inputs,
 // with its real dimensions before them, one launch of the smallest graph that serves it, and one copy of its logits.
+// On the emulator, whose device memory is this machine's, weights stay in the mapped file.
 #include "drivers/cuda/program.h"
 #include "src/cuda_manifest.h"
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <elah/cuda_kernel.h>
 #include <map>
+#include <utility>
 
 namespace elah {
 
@@ -80,7 +83,7 @@ int64_t elementsOf(proto::Input input, const Dims &dims) {
 } // namespace
 
 Result<std::unique_ptr<CudaProgram>> CudaProgram::create(const Artifact &artifact, const uint8_t *weights,
-                                                         std::unique_ptr<Device> opened, unsigned threads,
+                                                         std::shared_ptr<Device> opened, unsigned threads,
                                                          uint64_t cacheRows) {
   const proto::Manifest &manifest = artifact.manifest();
   if (manifest.launches().empty()) {
@@ -98,12 +101,25 @@ Result<std::unique_ptr<CudaProgram>> CudaProgram::create(const Artifact &artifac
   Device::Scope scope(device);
   ELAH_RETURN_IF_ERROR(program->planBuckets(cacheRows));
   ELAH_RETURN_IF_ERROR(program->planCache(cacheRows));
+  for (const proto::Weight &weight : manifest.weights()) {
+    program->weightBytes = std::max(program->weightBytes, weight.offset() + weight.size());
+  }
+  if (device.isEmulated() && reinterpret_cast<uintptr_t>(weights) % alignment == 0 && program->weightBytes > 0) {
+    Result<RegisteredMemory> registered = RegisteredMemory::share(program->device, weights, program->weightBytes);
+    if (!registered.ok()) {
+      return registered.status();
+    }
+    program->registeredWeights = std::move(*registered);
+  }
   ELAH_RETURN_IF_ERROR(program->allocate());
-  ELAH_RETURN_IF_ERROR(within(device.description(), upload(device, weights, program->weightMemory.address(),
-                                                           program->weightBytes, std::min(threads, 8u))));
+  ELAH_RETURN_IF_ERROR(program->placeWeights(weights, threads));
   ELAH_RETURN_IF_ERROR(program->loadKernels());
+  const char *graphs = std::getenv("ELAH_CUDA_GRAPHS");
   for (Bucket &bucket : program->buckets) {
-    ELAH_RETURN_IF_ERROR(program->capture(bucket));
+    ELAH_RETURN_IF_ERROR(program->prepareBucket(bucket));
+    if (!graphs || std::strcmp(graphs, "0") != 0) {
+      ELAH_RETURN_IF_ERROR(program->capture(bucket));
+    }
   }
   return program;
 }
@@ -136,10 +152,9 @@ Status CudaProgram::planBuckets(uint64_t cacheRows) {
   const proto::Manifest &manifest = artifact.manifest();
   const proto::Limits &limits = manifest.limits();
   const uint64_t pages = (uint64_t(limits.max_context()) - 1) / manifest.cache().page_tokens() + 1;
-  const uint32_t maxLogitRows = limits.max_logit_rows() ? limits.max_logit_rows() : limits.max_tokens();
   for (uint32_t tokens : manifest.buckets()) {
     Bucket bucket;
-    bucket.dims = {tokens, std::min(tokens, limits.max_sequences()), std::min(tokens, maxLogitRows),
+    bucket.dims = {tokens, std::min(tokens, limits.max_sequences()), std::min(tokens, maxLogitRows(limits)),
                    static_cast<int64_t>(cacheRows), static_cast<int64_t>(pages)};
     for (const proto::Slot &slot : manifest.slots()) {
       __int128_t bytes = bytesOf(slot, bucket.dims);
@@ -196,10 +211,8 @@ Status CudaProgram::allocate() {
     inputBytes = std::max(inputBytes, bucket.inputBytes);
   }
   scratchBytes += ELAH_CUDA_SEMAPHORE_BYTES;
-  for (const proto::Weight &weight : artifact.manifest().weights()) {
-    weightBytes = std::max(weightBytes, weight.offset() + weight.size());
-  }
-  const uint64_t needed = weightBytes + largest.arenaBytes + cacheBytes + scratchBytes + inputBytes;
+  const uint64_t copiedBytes = registeredWeights ? 0 : weightBytes;
+  const uint64_t needed = copiedBytes + largest.arenaBytes + cacheBytes + scratchBytes + inputBytes;
   size_t free = 0, total = 0;
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), memGetInfo(&free, &total), "asking for free memory");
   if (needed > free) {
@@ -207,8 +220,8 @@ Status CudaProgram::allocate() {
                    "%s has %.2f GiB of memory free, of %.2f; the artifact needs %.2f: %.2f for weights, %.2f for a KV "
                    "cache of %llu tokens, %.2f for buffers",
                    device->description().c_str(), gibibytes(free), gibibytes(total), gibibytes(needed),
-                   gibibytes(weightBytes), gibibytes(cacheBytes), static_cast<unsigned long long>(totalCacheRows),
-                   gibibytes(needed - weightBytes - cacheBytes));
+                   gibibytes(copiedBytes), gibibytes(cacheBytes), static_cast<unsigned long long>(totalCacheRows),
+                   gibibytes(needed - copiedBytes - cacheBytes));
   }
   struct Request {
     DeviceMemory &memory;
@@ -216,9 +229,12 @@ Status CudaProgram::allocate() {
     const char *what;
   };
   for (const Request &request :
-       {Request{weightMemory, weightBytes, "weights"}, Request{cache, cacheBytes, "KV cache"},
+       {Request{weightMemory, copiedBytes, "weights"}, Request{cache, cacheBytes, "KV cache"},
         Request{arena, largest.arenaBytes, "arena"}, Request{scratch, scratchBytes, "scratch memory"},
         Request{inputMemory, inputBytes, "inputs"}}) {
+    if (request.bytes == 0) {
+      continue;
+    }
     Result<DeviceMemory> memory = DeviceMemory::allocate(*device, request.bytes, request.what);
     if (!memory.ok()) {
       return memory.status();
@@ -238,6 +254,15 @@ Status CudaProgram::allocate() {
                             "clearing inputs");
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), "clearing memory");
   return Status();
+}
+
+Status CudaProgram::placeWeights(const uint8_t *weights, unsigned threads) {
+  if (registeredWeights) {
+    weightAddress = reinterpret_cast<CUdeviceptr>(weights);
+    return Status();
+  }
+  weightAddress = weightMemory.address();
+  return within(device->description(), upload(*device, weights, weightAddress, weightBytes, std::min(threads, 8u)));
 }
 
 Status CudaProgram::loadKernels() {
@@ -264,46 +289,64 @@ Status CudaProgram::loadKernels() {
   return Status();
 }
 
-Status CudaProgram::capture(Bucket &bucket) {
-  ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
-                            "beginning a capture");
-  Status launched = launchAll(bucket);
-  CUgraph graph = nullptr;
-  CUresult ended = device->functions().streamEndCapture(stream, &graph);
-  if (launched.ok() && ended != CUDA_SUCCESS) {
-    launched = device->library().explain(ended, "capturing a step");
-  }
-  if (launched.ok()) {
-    CUresult code = device->functions().graphInstantiate(&bucket.graph, graph, 0);
-    if (code == CUDA_SUCCESS) {
-      code = device->functions().graphUpload(bucket.graph, stream);
-    }
-    if (code != CUDA_SUCCESS) {
-      launched = device->library().explain(code, "making a graph of a step");
-    }
-  }
-  if (graph) {
-    device->functions().graphDestroy(graph);
-  }
-  return launched;
-}
-
-Status CudaProgram::launchAll(const Bucket &bucket) {
-  for (const proto::Launch &launch : artifact.manifest().launches()) {
-    for (const proto::Step &step : variantFor(launch, bucket.dims[ELAH_DIM_TOKENS]).steps()) {
-      ELAH_RETURN_IF_ERROR(within("launch '" + launch.name() + "' in steps of " +
-                                      std::to_string(bucket.dims[ELAH_DIM_TOKENS]) + " tokens",
-                                  launchStep(bucket, launch, step)));
+Status CudaProgram::prepareBucket(Bucket &bucket) {
+  const int64_t tokens = bucket.dims[ELAH_DIM_TOKENS];
+  for (int i = 0; i < artifact.manifest().launches_size(); ++i) {
+    const proto::Launch &launch = artifact.manifest().launches(i);
+    for (const proto::Step &step : variantFor(launch, tokens).steps()) {
+      ELAH_RETURN_IF_ERROR(within("launch '" + launch.name() + "' in steps of " + std::to_string(tokens) + " tokens",
+                                  prepareStep(bucket, static_cast<size_t>(i), step)));
     }
   }
   return Status();
 }
 
-Status CudaProgram::launchStep(const Bucket &bucket, const proto::Launch &launch, const proto::Step &step) {
+Status CudaProgram::capture(Bucket &bucket) {
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+                            "beginning a capture");
+  Status launched = launchAll(bucket, nullptr);
+  CUgraph graph = nullptr;
+  CUresult code = device->functions().streamEndCapture(stream, &graph);
+  if (launched.ok() && code == CUDA_SUCCESS) {
+    code = device->functions().graphInstantiate(&bucket.graph, graph, 0);
+  }
+  if (launched.ok() && code == CUDA_SUCCESS) {
+    code = device->functions().graphUpload(bucket.graph, stream);
+  }
+  if (graph) {
+    device->functions().graphDestroy(graph);
+  }
+  if (code == CUDA_ERROR_OUT_OF_MEMORY) { // Then kernel by kernel.
+    if (bucket.graph) {
+      device->functions().graphExecDestroy(std::exchange(bucket.graph, nullptr));
+    }
+    return launched;
+  }
+  return launched.ok() && code != CUDA_SUCCESS ? device->library().explain(code, "making a graph of a step") : launched;
+}
+
+Status CudaProgram::launchAll(Bucket &bucket, LaunchWatcher *watcher) {
+  for (size_t i = 0; i < bucket.kernels.size(); ++i) {
+    const size_t index = bucket.kernels[i].launch;
+    const std::string &name = artifact.manifest().launches(static_cast<int>(index)).name();
+    if (Status status = cuda::launch(device->library(), bucket.kernels[i].kernel, stream); !status.ok()) {
+      return within("launch '" + name + "'", status);
+    }
+    const bool isLast = i + 1 == bucket.kernels.size() || bucket.kernels[i + 1].launch != index;
+    if (watcher && isLast) {
+      const std::string doing = "running launch '" + name + "' on " + device->description();
+      ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), doing.c_str());
+      ELAH_RETURN_IF_ERROR(watcher->launched(index));
+    }
+  }
+  return Status();
+}
+
+Status CudaProgram::prepareStep(Bucket &bucket, size_t index, const proto::Step &step) {
   const proto::Manifest &manifest = artifact.manifest();
   const proto::CudaKernel &cuda = manifest.kernels(static_cast<int>(step.kernel())).cuda();
   KernelLaunch kernel;
-  for (uint32_t buffer : launch.buffers()) {
+  for (uint32_t buffer : manifest.launches(static_cast<int>(index)).buffers()) {
     kernel.operands.push_back(addressOf(bucket, manifest.buffers(static_cast<int>(buffer))));
   }
   for (const proto::TensorMap &map : cuda.maps()) {
@@ -340,7 +383,8 @@ Status CudaProgram::launchStep(const Bucket &bucket, const proto::Launch &launch
   kernel.sharedBytes = cuda.shared_bytes();
   kernel.dims = inputMemory.address();
   kernel.scratch = cuda.uses_scratch() ? scratch.address() : 0;
-  return cuda::launch(device->library(), kernel, stream);
+  bucket.kernels.push_back({index, std::move(kernel)});
+  return Status();
 }
 
 CUdeviceptr CudaProgram::addressOf(const Bucket &bucket, const proto::Buffer &buffer) const {
@@ -348,7 +392,7 @@ CUdeviceptr CudaProgram::addressOf(const Bucket &bucket, const proto::Buffer &bu
   CUdeviceptr address = 0;
   switch (buffer.place_case()) {
   case proto::Buffer::kWeight:
-    address = weightMemory.address() + manifest.weights(static_cast<int>(buffer.weight())).offset();
+    address = weightAddress + manifest.weights(static_cast<int>(buffer.weight())).offset();
     break;
   case proto::Buffer::kSlot:
     address = arena.address() + bucket.slotOffsets[buffer.slot()];
@@ -367,18 +411,23 @@ CUdeviceptr CudaProgram::addressOf(const Bucket &bucket, const proto::Buffer &bu
   return address + buffer.byte_offset();
 }
 
-Status CudaProgram::run(const Dims &dims, const Inputs &inputs) {
-  const proto::Manifest &manifest = artifact.manifest();
-  auto serves = [&](const Bucket &bucket) {
-    return dims[ELAH_DIM_TOKENS] <= bucket.dims[ELAH_DIM_TOKENS] &&
-           dims[ELAH_DIM_LOGIT_ROWS] <= bucket.dims[ELAH_DIM_LOGIT_ROWS];
-  };
-  auto bucket = std::find_if(buckets.begin(), buckets.end(), serves);
-  if (bucket == buckets.end()) {
-    return failure(ELAH_OUT_OF_RANGE, "a step gives at most %u rows of logits, found %lld",
-                   manifest.limits().max_logit_rows(), static_cast<long long>(dims[ELAH_DIM_LOGIT_ROWS]));
-  }
+Status CudaProgram::read(uint32_t buffer, std::span<uint8_t> bytes) {
   Device::Scope scope(*device);
+  const CUdeviceptr from = addressOf(*current, artifact.manifest().buffers(static_cast<int>(buffer)));
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), memcpyDtoHAsync(bytes.data(), from, bytes.size(), stream),
+                            "copying a buffer");
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), "copying a buffer");
+  return Status();
+}
+
+Status CudaProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) {
+  const proto::Manifest &manifest = artifact.manifest();
+  // The limits hold: the last bucket, at least, serves.
+  auto bucket = std::find_if(buckets.begin(), buckets.end(), [&](const Bucket &candidate) {
+    return dims[ELAH_DIM_TOKENS] <= candidate.dims[ELAH_DIM_TOKENS];
+  });
+  Device::Scope scope(*device);
+  current = &*bucket;
   const uint64_t logitBytes = static_cast<uint64_t>(dims[ELAH_DIM_LOGIT_ROWS]) * manifest.vocabulary() * sizeof(float);
   if (hostLogits.bytes() < logitBytes) {
     Result<PinnedMemory> pinned = PinnedMemory::allocate(*device, logitBytes, "logits");
@@ -396,7 +445,11 @@ Status CudaProgram::run(const Dims &dims, const Inputs &inputs) {
   const std::string doing = "running a step on " + device->description();
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), memcpyHtoDAsync(inputMemory.address(), hostInputs.data(), used, stream),
                             doing.c_str());
-  ELAH_CUDA_RETURN_IF_ERROR(device->library(), graphLaunch(bucket->graph, stream), doing.c_str());
+  if (bucket->graph && !watcher) {
+    ELAH_CUDA_RETURN_IF_ERROR(device->library(), graphLaunch(bucket->graph, stream), doing.c_str());
+  } else {
+    ELAH_RETURN_IF_ERROR(launchAll(*bucket, watcher));
+  }
   if (logitBytes > 0) {
     CUdeviceptr logits = addressOf(*bucket, manifest.buffers(static_cast<int>(manifest.logits())));
     ELAH_CUDA_RETURN_IF_ERROR(device->library(), memcpyDtoHAsync(hostLogits.data(), logits, logitBytes, stream),

@@ -57,11 +57,13 @@ typedef struct elah_model_info {
   uint32_t max_context;     /* tokens of a sequence */
   uint32_t max_sequences;   /* sequences of a step */
   uint32_t max_tokens;      /* tokens of a step */
+  uint32_t max_logit_rows;  /* tokens of a step that may ask for logits */
   uint64_t parameters;
   uint64_t active_weight_bytes; /* read for one token of one sequence */
   uint64_t flops_per_token;
   uint64_t cache_bytes_per_token;
   bool computes_in_bf16; /* else in f32 */
+  bool is_for_gpus;
 } elah_model_info;
 
 /* Opens the artifact at `path`, or the one behind a self-contained program. Header, manifest and all sections but the

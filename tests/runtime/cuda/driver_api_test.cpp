@@ -1,5 +1,7 @@
 // Elah's own declarations of the driver API against the toolkit's.
 #include "drivers/cuda/driver_api.h"
+constexpr unsigned ownReadOnly = elah::cuda::CU_MEMHOSTREGISTER_READ_ONLY; // Before the toolkit's macro of that name.
+
 #include <cstddef>
 #include <cuda.h>
 #include <gtest/gtest.h>
@@ -39,6 +41,7 @@ TEST(DriverApi, ValuesAreTheToolkits) {
   ELAH_SAME(CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED);
   ELAH_SAME(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   ELAH_SAME(CU_STREAM_NON_BLOCKING);
+  EXPECT_EQ(ownReadOnly, CU_MEMHOSTREGISTER_READ_ONLY);
   ELAH_SAME(CU_TENSOR_MAP_DATA_TYPE_UINT8);
   ELAH_SAME(CU_TENSOR_MAP_DATA_TYPE_INT32);
   ELAH_SAME(CU_TENSOR_MAP_DATA_TYPE_FLOAT16);

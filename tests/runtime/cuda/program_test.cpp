@@ -3,11 +3,14 @@
 #include "emulator/include/elah_emulator.h"
 #include "src/session.h"
 #include "tests/runtime/cuda/echo_cuda_model.h"
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <unistd.h>
 
 using namespace elah;
 using testing::AllOf;
@@ -63,6 +66,23 @@ protected:
       return opened.status();
     }
     artifact = std::move(*opened);
+    return createSession(cacheTokens, device);
+  }
+
+  /// As users do, from a file.
+  Status createFromFile() {
+    std::string path = testing::TempDir() + "echo_cuda_" + std::to_string(getpid()) + ".elah";
+    std::ofstream(path, std::ios::binary) << model.bytes();
+    Result<std::unique_ptr<Artifact>> opened = Artifact::open(path.c_str());
+    std::remove(path.c_str());
+    if (!opened.ok()) {
+      return opened.status();
+    }
+    artifact = std::move(*opened);
+    return createSession(0, "emulator");
+  }
+
+  Status createSession(uint64_t cacheTokens, const char *device) {
     elah_session_options options = {};
     options.threads = 2;
     options.cache_tokens = cacheTokens;
@@ -201,6 +221,38 @@ TEST_F(CudaProgramTest, leavesNothingOnTheDevice) {
   EXPECT_EQ(emulator.allocations(), before);
 }
 
+TEST_F(CudaProgramTest, launchesOneByOneWithoutGraphs) {
+  setenv("ELAH_CUDA_GRAPHS", "0", 1);
+  Status created = create();
+  unsetenv("ELAH_CUDA_GRAPHS");
+  ASSERT_TRUE(created.ok()) << created.message();
+  std::map<uint32_t, Ids> histories;
+  uint32_t s = *session->createSequence();
+  check({{s, {1, 2, 3, 4, 5}, ELAH_LOGITS_ALL}}, histories);
+  check({{s, {6}}}, histories);
+  EXPECT_THAT(emulator.reports(), testing::ElementsAre());
+}
+
+TEST_F(CudaProgramTest, readsWeightsOfAMappedFileInPlace) {
+  const size_t before = emulator.allocations();
+  ASSERT_TRUE(createFromFile().ok());
+  const size_t ofOne = emulator.allocations() - before;
+  elah_session_options options = {};
+  options.device = "emulator";
+  {
+    Result<std::unique_ptr<Session>> second = Session::create(*artifact, options);
+    ASSERT_TRUE(second.ok()) << second.status().message();
+    // The weights are registered once.
+    EXPECT_EQ(emulator.allocations() - before, 2 * ofOne - 1);
+    session.swap(*second);
+  }
+  std::map<uint32_t, Ids> histories;
+  check({{*session->createSequence(), {1, 2, 3}}}, histories);
+  session.reset();
+  EXPECT_EQ(emulator.allocations(), before);
+  EXPECT_THAT(emulator.reports(), testing::ElementsAre());
+}
+
 TEST_F(CudaProgramTest, sessionsShareADevice) {
   ASSERT_TRUE(create().ok());
   std::unique_ptr<Session> other = std::move(session);
@@ -244,6 +296,11 @@ TEST_F(CudaProgramTest, aFaultOfAKernelIsAnErrorAndChangesNoSequence) {
 }
 
 TEST_F(CudaProgramTest, devicesAreFoundByName) {
+  // Where there is no driver. (A machine with one says what it has, or runs.)
+  if (Result<std::unique_ptr<cuda::DriverLibrary>> driver = cuda::DriverLibrary::open("libcuda.so.1"); !driver.ok()) {
+    EXPECT_THAT(create(0, "cuda").message(),
+                AllOf(HasSubstr("CUDA driver"), HasSubstr("; device 'emulator' needs no GPU, and is slow")));
+  }
   EXPECT_THAT(create(0, "gpu").message(), HasSubstr("unknown device 'gpu': expected cpu, cuda, cuda:N or emulator"));
   EXPECT_THAT(create(0, "cuda:x").message(), HasSubstr("unknown device 'cuda:x'"));
   EXPECT_THAT(create(0, "cpu").message(),
