@@ -1,13 +1,14 @@
-#ifndef TESTS_RUNTIME_EMULATOR_PROGRAMS_PROGRAM_TEST_H
-#define TESTS_RUNTIME_EMULATOR_PROGRAMS_PROGRAM_TEST_H
+#ifndef TESTS_RUNTIME_EMULATOR_PROGRAMS_PROGRAM_RUN_H
+#define TESTS_RUNTIME_EMULATOR_PROGRAMS_PROGRAM_RUN_H
 
-// Whole CUDA C++ programs: kernels from a .cu file, compiled by NVRTC when the test runs, driven through the driver
-// API. Each test runs in every order of asynchronous work with the checker on, and must give right results and no
-// reports.
+// Whole CUDA C++ programs: kernels from a .cu file, compiled by NVRTC when they run, driven through the driver API. A
+// program says by GoogleTest's assertions what it must compute; the checker must have nothing to say. They run in many
+// orders (programs_test.cpp), and with bugs put into them (mutations/).
 
 #include "driver/api/functions.h"
 #include "include/elah_emulator.h"
 #include <cstdint>
+#include <functional>
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
@@ -19,7 +20,9 @@ namespace emulator::cuda {
 #define EXPECT_CUDA(call) EXPECT_EQ(call, CUDA_SUCCESS)
 
 struct RunOrder {
-  const char *name, *order, *seed, *adversarial, *check;
+  const char *order = "eager"; ///< of asynchronous work: eager, lazy, random
+  uint64_t seed = 0;
+  bool adversarial = false, check = true;
 };
 
 struct Shape {
@@ -34,13 +37,32 @@ struct LaunchShape {
   CUstream stream = nullptr;
 };
 
-class ProgramTest : public testing::TestWithParam<RunOrder> {
-protected:
-  void SetUp() override;
-  void TearDown() override;
+/// Changes what a program does, for those who want it to go wrong.
+struct ProgramEdits {
+  std::function<std::string(const std::string &)> source; ///< Of a kernel, headers included.
+  std::function<void(LaunchShape &)> launch;
+  struct MatrixMap {
+    uint64_t rows, columns;
+    uint32_t boxRows, boxColumns;
+    CUtensorMapSwizzle swizzle;
+  };
+  std::function<void(MatrixMap &)> map;
+};
+
+/// One program, from a fresh context to its end. There is one at a time in a process.
+class ProgramRun {
+public:
+  explicit ProgramRun(const RunOrder &order, ProgramEdits edits = {});
+  ProgramRun(const ProgramRun &) = delete;
+  ~ProgramRun();
+
+  /// Why there is no compiler for kernels; empty where there is one.
+  static std::string whyUnavailable();
 
   /// A kernel of tests/runtime/emulator/programs/FILE.cu, compiled with `options`.
   CUfunction kernel(const std::string &file, const std::string &name, const std::vector<std::string> &options = {});
+  /// What the compiler has refused so far.
+  const std::string &compilerLog() const { return refused; }
 
   template <typename T> CUdeviceptr upload(const std::vector<T> &values) {
     const CUdeviceptr address = reserve<T>(values.size());
@@ -72,19 +94,28 @@ protected:
   /// Whole numbers, so that sums are exact in any order.
   std::vector<float> wholeNumbers(size_t count, int most);
 
+  /// Waits for all kernels.
+  CUresult finish();
+  /// The checker's reports so far, as text.
+  static std::vector<std::string> reports();
+
 private:
   CUresult launchWith(CUfunction function, LaunchShape shape, void **parameters);
+
+  ProgramEdits edits;
+  std::string refused;
   CUcontext context = nullptr;
 };
 
-#define INSTANTIATE_PROGRAM(suite)                                                                                     \
-  INSTANTIATE_TEST_SUITE_P(Orders, suite, testing::ValuesIn(everyOrder),                                               \
-                           [](const testing::TestParamInfo<RunOrder> &info) { return info.param.name; })
-
-inline constexpr RunOrder everyOrder[] = {
-    {"Unchecked", "eager", "0", "0", "0"}, {"Eager", "eager", "0", "0", "1"},    {"Lazy", "lazy", "0", "0", "1"},
-    {"Random1", "random", "1", "0", "1"},  {"Random2", "random", "2", "1", "1"}, {"Random3", "random", "3", "1", "1"},
+struct Program {
+  std::string name;
+  std::function<void(ProgramRun &)> run;
 };
+std::vector<Program> scalarPrograms();
+std::vector<Program> matrixPrograms();
+std::vector<Program> asynchronousPrograms();
+/// All of these.
+std::vector<Program> allPrograms();
 
 } // namespace emulator::cuda
 
