@@ -2,8 +2,19 @@
 // becomes numbers, and the family chooses the schedule for the target and the bucket.
 #include "codegen/Cuda/Specialize.h"
 #include "codegen/Cuda/Bf16Gemm.h"
+#include "codegen/Cuda/Combine.h"
+#include "codegen/Cuda/Dispatch.h"
+#include "codegen/Cuda/Embed.h"
+#include "codegen/Cuda/ExpertPlan.h"
 #include "codegen/Cuda/Fp8Gemm.h"
 #include "codegen/Cuda/GroupedGemm.h"
+#include "codegen/Cuda/LatentAppend.h"
+#include "codegen/Cuda/LatentAttention.h"
+#include "codegen/Cuda/Quantize.h"
+#include "codegen/Cuda/RmsNorm.h"
+#include "codegen/Cuda/RopeAppend.h"
+#include "codegen/Cuda/RopeTable.h"
+#include "codegen/Cuda/Route.h"
 #include "dialects/Exec/Exec.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -37,13 +48,162 @@ public:
 
   Specs specialize(Operation *op) {
     return TypeSwitch<Operation *, Specs>(op)
-        .Case<kernel::GemmOp, kernel::GroupedGemmOp, kernel::HeadGemmOp>([&](auto known) { return specs(known); })
+        .Case<kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp, kernel::GemmOp,
+              kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp, kernel::LatentAttentionOp,
+              kernel::QuantizeOp, kernel::RmsNormOp, kernel::RopeAppendOp, kernel::RopeTableOp, kernel::RouteOp>(
+            [&](auto known) { return specs(known); })
         .Default([](Operation *unknown) -> Specs {
           return noKernel(unknown, "there is no CUDA kernel that does what it says");
         });
   }
 
 private:
+  //===--- Rows ---===//
+  static cuda::RowElement rowElementOf(Value rows) {
+    Type element = elementOf(rows);
+    return element.isF32() ? cuda::RowElement::F32 : element.isBF16() ? cuda::RowElement::BF16 : cuda::RowElement::F16;
+  }
+  static bool isHalf(r1::RopeAttr rope) { return rope.getLayout() == r1::RopeLayout::Half; }
+  /// Rows that lie one behind the other, which is how families write theirs.
+  static bool isDense(Value rows) { return pitchOf(rows) == widthOf(rows); }
+
+  Specs specs(kernel::EmbedOp op) {
+    cuda::EmbedShape shape{rowElementOf(op.getTable()), widthOf(op.getTable())};
+    return std::vector{cuda::specializeEmbed(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  Specs specs(kernel::RmsNormOp op) {
+    if (!isDense(op.getOutput()) || (op.getCopy() && !isDense(op.getCopy()))) {
+      return noKernel(op, "expected an output of dense rows");
+    }
+    cuda::RmsNormShape shape;
+    shape.input = rowElementOf(op.getInput());
+    shape.width = widthOf(op.getInput());
+    shape.inputPitch = pitchOf(op.getInput());
+    shape.hasRows = op.getRows() != nullptr;
+    shape.isQuantized = op.getOutputScales() != nullptr;
+    if (!shape.isQuantized) {
+      shape.output = rowElementOf(op.getOutput());
+    }
+    if (op.getCopy()) {
+      shape.copy = rowElementOf(op.getCopy());
+    }
+    shape.epsilon = op.getEpsilon().convertToDouble();
+    return std::vector{cuda::specializeRmsNorm(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  Specs specs(kernel::QuantizeOp op) {
+    cuda::QuantizeShape shape{rowElementOf(op.getInput()), widthOf(op.getInput()), pitchOf(op.getInput())};
+    return std::vector{cuda::specializeQuantize(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  //===--- Experts ---===//
+  Specs specs(kernel::RouteOp op) {
+    r1::RoutingAttr routing = op.getRouting();
+    cuda::RouteShape shape;
+    shape.isSigmoid = routing.getScoring() == r1::Scoring::Sigmoid;
+    shape.experts = widthOf(op.getLogits());
+    shape.groups = routing.getGroups();
+    shape.topGroups = routing.getTopGroups();
+    shape.topK = routing.getTopK();
+    shape.isTop2 = routing.getGroupScore() == r1::GroupScore::Top2;
+    shape.isNormalized = routing.getNormalize();
+    shape.shared = static_cast<int64_t>(op.getShared());
+    shape.hasBias = op.getBias() != nullptr;
+    shape.scale = routing.getScale().getValueAsDouble();
+    if (std::string reason = cuda::whyNoRoute(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    return std::vector{cuda::specializeRoute(shape)};
+  }
+
+  Specs specs(kernel::ExpertPlanOp op) {
+    cuda::ExpertPlanShape shape{cast<MemRefType>(op.getOffsets().getType()).getDimSize(0) - 1,
+                                widthOf(op.getExperts())};
+    if (std::string reason = cuda::whyNoExpertPlan(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    return std::vector{cuda::specializeExpertPlan(shape, cuda::expertPlanWarps(shape))};
+  }
+
+  Specs specs(kernel::DispatchOp op) {
+    int64_t bytes = std::max<int64_t>(1, elementOf(op.getInput()).getIntOrFloatBitWidth() / 8);
+    cuda::DispatchShape shape;
+    shape.rowBytes = widthOf(op.getInput()) * bytes;
+    shape.inputPitch = pitchOf(op.getInput()) * bytes;
+    shape.scales = op.getInputScales() ? widthOf(op.getInputScales()) : 0;
+    shape.rowsOfToken = exec::rowsOf(op.getGather()).getCoefficient(exec::Dim::Tokens);
+    if (std::string reason = cuda::whyNoDispatch(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    return std::vector{cuda::specializeDispatch(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  Specs specs(kernel::CombineOp op) {
+    if (!elementOf(op.getRows()).isBF16()) {
+      return noKernel(op, "expected rows of bf16");
+    }
+    cuda::CombineShape shape{widthOf(op.getRows()), widthOf(op.getSlots())};
+    return std::vector{cuda::specializeCombine(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  //===--- What attention reads ---===//
+  Specs specs(kernel::RopeTableOp op) {
+    cuda::RopeTableShape shape;
+    llvm::append_range(shape.frequencies, op.getRope().getFrequencies().asArrayRef());
+    shape.scale = op.getRope().getScale().getValueAsDouble();
+    return std::vector{cuda::specializeRopeTable(shape)};
+  }
+
+  Specs specs(kernel::RopeAppendOp op) {
+    if (!elementOf(op.getQkv()).isBF16() || !elementOf(op.getKeyCache()).isBF16()) {
+      return noKernel(op, "expected values of bf16");
+    }
+    cuda::RopeAppendShape shape;
+    shape.heads = op.getHeads();
+    shape.kvHeads = op.getKvHeads();
+    shape.headDim = op.getHeadDim();
+    shape.valueDim = op.getValueDim();
+    shape.pitch = pitchOf(op.getQkv());
+    if (r1::RopeAttr rope = op.getRopeAttr()) {
+      shape.rotated = rope.getDim();
+      shape.isHalf = isHalf(rope);
+    }
+    return std::vector{cuda::specializeRopeAppend(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  Specs specs(kernel::LatentAppendOp op) {
+    if (!elementOf(op.getQuery()).isBF16() || !elementOf(op.getCache()).isBF16() || !isDense(op.getQuery())) {
+      return noKernel(op, "expected dense rows of bf16");
+    }
+    cuda::LatentAppendShape shape;
+    shape.heads = op.getHeads();
+    shape.nope = op.getNopeDim();
+    shape.rope = op.getRopeDim();
+    shape.rank = op.getRank();
+    shape.latentPitch = pitchOf(op.getLatent());
+    shape.isHalf = isHalf(op.getRope());
+    shape.epsilon = op.getEpsilon().convertToDouble();
+    return std::vector{cuda::specializeLatentAppend(shape, cuda::chooseLatentAppendSchedule(shape))};
+  }
+
+  //===--- Attention ---===//
+  Specs specs(kernel::LatentAttentionOp op) {
+    if (!elementOf(op.getCache()).isBF16() || op.getPageTokens() != 64) {
+      return noKernel(op, "expected a cache of bf16 in pages of 64 tokens");
+    }
+    cuda::LatentAttentionShape shape;
+    shape.heads = op.getHeads();
+    shape.rank = op.getRank();
+    shape.ropeDim = op.getRopeDim();
+    shape.scale = op.getScale().convertToDouble();
+    if (std::string reason = cuda::whyNoLatentAttention(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    std::vector<cuda::LatentAttentionSchedule> schedules = cuda::legalLatentAttentionSchedules(shape, target);
+    return cuda::specializeLatentAttention(shape, schedules.front());
+  }
+
   //===--- Products ---===//
   static cuda::GemmOutput outputOf(Value output, kernel::Activation activation, bool accumulates) {
     if (activation == kernel::Activation::Swiglu) {

@@ -333,7 +333,7 @@ private:
     for (int64_t token = sequences; token < tokens(); ++token) {
       ++lengths[static_cast<size_t>(below(std::min<int64_t>(sequences, 3)))];
     }
-    std::vector<int32_t> at, of, table(static_cast<size_t>(sequences * pagesPerSequence), 0);
+    std::vector<int32_t> tokenPositions, of, table(static_cast<size_t>(sequences * pagesPerSequence), 0);
     std::vector<int32_t> free(static_cast<size_t>(pages));
     std::iota(free.begin(), free.end(), 0);
     shuffle(free);
@@ -342,7 +342,7 @@ private:
       int64_t length = lengths[static_cast<size_t>(sequence)];
       int64_t first = below(std::max<int64_t>(1, step.maxPosition + 2 - length));
       for (int64_t i = 0; i < length; ++i) {
-        at.push_back(static_cast<int32_t>(first + i));
+        tokenPositions.push_back(static_cast<int32_t>(first + i));
         of.push_back(static_cast<int32_t>(sequence));
       }
       for (int64_t page = 0; page * step.pageTokens < first + length; ++page) {
@@ -350,9 +350,12 @@ private:
         table[static_cast<size_t>(sequence * pagesPerSequence + page)] = free[next++ % free.size()];
       }
     }
-    setIntegers(positions, at);
+    setIntegers(positions, tokenPositions);
     setIntegers(tokenSequence, of);
-    setIntegers(pageTable, table);
+    // Its rows are sequences, whose width is not in its type.
+    table.resize(static_cast<size_t>(step.bucket[1] * pagesPerSequence), 0);
+    at(pageTable).bytes.resize(table.size() * sizeof(int32_t));
+    std::memcpy(at(pageTable).bytes.data(), table.data(), at(pageTable).bytes.size());
   }
 
   exec::KernelOp kernel;

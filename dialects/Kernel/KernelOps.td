@@ -11,7 +11,7 @@ class Kernel_Op<string mnemonic, string outputs, string outer, string rows, list
   let extraClassDefinition = [{
     int64_t $cppClass::getOuterBlocks() { return }] # outer # [{; }
     ::mlir::Value $cppClass::getBlockRows() { return }] # rows # [{; }
-    unsigned $cppClass::getInputCount() { return getNumOperands() - }] # outputs # [{; }
+    unsigned $cppClass::getInputCount() { return getNumOperands() - (}] # outputs # [{); }
   }];
 }
 

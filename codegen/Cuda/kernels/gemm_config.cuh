@@ -40,9 +40,6 @@ struct GemmSchedule {
   int32_t rowGroup;       ///< Tiles of so many rows are taken column by column, so that L2 holds what they share.
 };
 
-__host__ __device__ constexpr int32_t ceilDiv(int32_t a, int32_t b) { return (a + b - 1) / b; }
-__host__ __device__ constexpr int32_t roundUp(int32_t a, int32_t b) { return ceilDiv(a, b) * b; }
-
 /// Constants of a kernel.
 template <GemmShape shape, GemmSchedule schedule> struct GemmConfig {
   static constexpr bool isF8 = shape.element == GemmElement::F8;

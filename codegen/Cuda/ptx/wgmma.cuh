@@ -22,6 +22,14 @@ template <int count> __device__ inline void wgmma_hold_registers(float (&d)[coun
   }
 }
 
+/// The same for A operands in registers: nothing may be moved into them between the fence and the product.
+template <int steps> __device__ inline void wgmma_hold_registers(uint32_t (&a)[steps][4]) {
+#pragma unroll
+  for (int i = 0; i < steps; ++i) {
+    asm volatile("" : "+r"(a[i][0]), "+r"(a[i][1]), "+r"(a[i][2]), "+r"(a[i][3])::"memory");
+  }
+}
+
 /// The layout of an operand in shared memory: bits 62-63 of its descriptor.
 enum class MatrixSwizzle : uint64_t { None = 0, B128 = 1, B64 = 2, B32 = 3 };
 

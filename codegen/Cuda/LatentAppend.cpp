@@ -1,0 +1,30 @@
+#include "codegen/Cuda/LatentAppend.h"
+#include <algorithm>
+
+namespace elah::cuda {
+
+LatentAppendSchedule chooseLatentAppendSchedule(const LatentAppendShape &shape) {
+  // Eight pairs a thread.
+  LatentAppendSchedule schedule;
+  schedule.parts = static_cast<unsigned>(std::clamp<int64_t>(shape.heads * shape.rope / 2 / (128 * 8), 1, 8));
+  return schedule;
+}
+
+KernelSpec specializeLatentAppend(const LatentAppendShape &shape, const LatentAppendSchedule &schedule) {
+  KernelText text("latent_append");
+  text.operand("const unsigned short", "query").operand("const unsigned short", "latent");
+  text.operand("const float", "normWeight").operand("const float", "table").operand("const int", "cacheRows");
+  text.operand("unsigned short", "absorbed").operand("unsigned short", "cache");
+  text.shape("heads", shape.heads).shape("nope", shape.nope).shape("rope", shape.rope).shape("rank", shape.rank);
+  text.shape("latentPitch", shape.latentPitch ? shape.latentPitch : shape.rank + shape.rope);
+  text.shape("isHalf", shape.isHalf).number("epsilon", shape.epsilon);
+  text.schedule("threads", schedule.threads).schedule("parts", schedule.parts);
+  KernelGrid grid;
+  grid.outer = schedule.parts;
+  grid.rows = Extent::tokens();
+  return text.finish("LatentAppendSchedule", schedule.threads, grid,
+                     std::to_string(schedule.threads) + " threads, " + std::to_string(schedule.parts) +
+                         " blocks a token");
+}
+
+} // namespace elah::cuda

@@ -1,0 +1,22 @@
+#ifndef CODEGEN_CUDA_QUANTIZE_H
+#define CODEGEN_CUDA_QUANTIZE_H
+
+#include "codegen/Cuda/RowElement.h"
+#include "codegen/Cuda/RowSchedule.h"
+
+namespace elah::cuda {
+
+/// kernel.quantize. Operands: input, output e4m3, scales f32.
+struct QuantizeShape {
+  RowElement input = RowElement::BF16;
+  int64_t width = 0;
+  int64_t inputPitch = 0; ///< Elements; 0: width.
+
+  int64_t units() const { return quantizedUnits(width); }
+};
+
+KernelSpec specializeQuantize(const QuantizeShape &shape, const RowSchedule &schedule);
+
+} // namespace elah::cuda
+
+#endif

@@ -1,0 +1,39 @@
+// Token embedding: copies each token's row of the table, widened to f32.
+#pragma once
+
+#include "kernels/rows.cuh"
+#include "kernels/values.cuh"
+#include "ptx/barrier.cuh"
+
+namespace elah {
+
+struct EmbedShape {
+  Element table;
+  int32_t width;  ///< Of the table and the output, whose rows are packed.
+  int32_t vector; ///< Values of an access: 8, 4, 2 or 1.
+};
+
+struct EmbedOperands {
+  const int32_t *tokens;
+  const void *table;
+  float *output;
+  const Dims *dims;
+};
+
+template <EmbedShape shape, RowSchedule schedule> __device__ inline void embed(const EmbedOperands &operands) {
+  ptx::griddepcontrol_launch_dependents();
+  ptx::griddepcontrol_wait();
+  const int32_t row = rowOfThread<schedule>();
+  if (row >= operands.dims->tokens) {
+    return;
+  }
+  const int64_t source = static_cast<int64_t>(operands.tokens[row]) * shape.width;
+  const int64_t target = static_cast<int64_t>(row) * shape.width;
+  for (int32_t unit = threadOfRow<schedule>(); unit * 8 < shape.width; unit += schedule.threadsPerRow) {
+    float x[8];
+    load_eight<shape.table, shape.vector, shape.width>(operands.table, source, unit * 8, x);
+    store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, x);
+  }
+}
+
+} // namespace elah

@@ -1,0 +1,44 @@
+// Rows for products in f8: e4m3 with a scale for each 128 values.
+#pragma once
+
+#include "kernels/quantized_rows.cuh"
+#include "kernels/rows.cuh"
+#include "ptx/barrier.cuh"
+
+namespace elah {
+
+struct QuantizeShape {
+  Element input;
+  int32_t width;
+  int32_t inputPitch; ///< Elements from row to row.
+  int32_t vector;     ///< Values of an access to the input.
+};
+
+struct QuantizeOperands {
+  const void *input;
+  uint8_t *output;
+  float *outputScales;
+  const Dims *dims;
+};
+
+template <QuantizeShape shape, RowSchedule schedule> __device__ inline void quantize(const QuantizeOperands &operands) {
+  constexpr int32_t units = scalesOfRow(shape.width) * 16;
+  ptx::griddepcontrol_launch_dependents();
+  ptx::griddepcontrol_wait();
+  const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
+  if (row >= operands.dims->tokens) {
+    return;
+  }
+  const int64_t source = static_cast<int64_t>(row) * shape.inputPitch;
+#pragma unroll
+  for (int32_t i = 0; i < ceilDiv(units, schedule.threadsPerRow); ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    float x[8] = {};
+    if (first < shape.width) {
+      load_eight<shape.input, shape.vector, shape.width>(operands.input, source, first, x);
+    }
+    store_quantized<shape.width>(operands.output, operands.outputScales, row, first, x);
+  }
+}
+
+} // namespace elah

@@ -1,0 +1,43 @@
+// Quantized rows: e4m3 with one scale for 128 values (DeepSeek-V3, section 3.3.2), the pitch of the values rounded up
+// to 16 bytes, that of the scales to four.
+#pragma once
+
+#include "kernels/values.cuh"
+
+namespace elah {
+
+/// Scales of a row, those that only fill it up included.
+__host__ __device__ constexpr int32_t scalesOfRow(int32_t width) { return roundUp(ceilDiv(width, 128), 4); }
+__host__ __device__ constexpr int32_t quantizedPitch(int32_t width) { return roundUp(width, 16); }
+
+/// Values first .. first + 7 of a row, of which 16 neighbouring lanes hold a block of 128. The whole warp calls it; x
+/// is zero beyond the width.
+template <int32_t width>
+__device__ inline void store_quantized(uint8_t *output, float *scales, int64_t row, int32_t first,
+                                       const float (&x)[8]) {
+  float largest = 1e-4f;
+#pragma unroll
+  for (int32_t i = 0; i < 8; ++i) {
+    largest = fmaxf(largest, fabsf(x[i]));
+  }
+#pragma unroll
+  for (int32_t distance = 8; distance > 0; distance /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+  }
+  const float scale = largest / 448.0f;
+  uint32_t words[2];
+#pragma unroll
+  for (int32_t i = 0; i < 2; ++i) {
+    uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i] / scale, x[4 * i + 1] / scale);
+    uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 2] / scale, x[4 * i + 3] / scale);
+    words[i] = low | high << 16;
+  }
+  if (first < width) {
+    *reinterpret_cast<Words2 *>(output + row * quantizedPitch(width) + first) = {words[0], words[1]};
+  }
+  if (first % 128 == 0 && first / 128 < scalesOfRow(width)) {
+    scales[row * scalesOfRow(width) + first / 128] = first < width ? scale : 0;
+  }
+}
+
+} // namespace elah
