@@ -1,4 +1,5 @@
 #include "tests/codegen/Cuda/GemmCase.h"
+#include "tests/codegen/Cuda/Values.h"
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -7,28 +8,6 @@ namespace elah::cuda {
 namespace {
 
 constexpr uint8_t untouched = 0x5a; ///< What output memory holds before a run.
-
-double valueOfE4M3(uint8_t bits) {
-  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
-  double value = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
-  if ((bits & 0x7f) == 0x7f) {
-    value = std::nan("");
-  }
-  return bits & 0x80 ? -value : value;
-}
-
-uint16_t bf16Of(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-double valueOfBF16(uint16_t bits) {
-  uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, 4);
-  return value;
-}
 
 int64_t roundUp(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 int64_t blocksOf(int64_t elements) { return (elements + 127) / 128; }

@@ -1,0 +1,47 @@
+// Experts' rows, weighted and added to the residual stream.
+#include "codegen/Cuda/Combine.h"
+#include "tests/codegen/Cuda/KernelCase.h"
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <numeric>
+
+namespace elah::cuda {
+namespace {
+
+void expectRight(const CombineShape &shape, int64_t tokens, int64_t bucket) {
+  const int64_t width = shape.width, pairs = tokens * shape.chosen;
+  const std::vector<uint16_t> rows = bf16Of(normalValues(static_cast<size_t>(pairs * width), 9));
+  const std::vector<float> weights = normalValues(static_cast<size_t>(pairs), 10),
+                           residual = normalValues(static_cast<size_t>(bucket * width), 11);
+  std::vector<int32_t> slots(static_cast<size_t>(pairs));
+  std::iota(slots.begin(), slots.end(), 0);
+  std::shuffle(slots.begin(), slots.end(), std::mt19937_64(12));
+  std::vector<double> expected;
+  for (int64_t token = 0; token < tokens; ++token) {
+    for (int64_t i = 0; i < width; ++i) {
+      double sum = residual[token * width + i];
+      for (int64_t pair = token * shape.chosen; pair < (token + 1) * shape.chosen; ++pair) {
+        sum += weights[pair] * valueOfBF16(rows[slots[pair] * width + i]);
+      }
+      expected.push_back(sum);
+    }
+  }
+  const auto bucketPairs = static_cast<size_t>(bucket * shape.chosen);
+  KernelCase combine(tokens, bucket);
+  combine.input(paddedTo(bucketPairs * static_cast<size_t>(width), rows));
+  combine.input(paddedTo(bucketPairs, weights)).input(paddedTo(bucketPairs, slots));
+  combine.output(Memory::F32, rowsOfBucket(expected, width, bucket), {1e-6, 4e-6}, residual);
+  for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
+    EXPECT_EQ(combine.check(specializeCombine(shape, schedule)), "");
+  }
+}
+
+TEST(Combine, TakesR1) { expectRight({.width = 7168, .chosen = 9}, 2, 3); }
+TEST(Combine, TakesTinyR1) { expectRight({.width = 256, .chosen = 5}, 13, 16); }
+TEST(Combine, TakesOddWidths) {
+  expectRight({.width = 100, .chosen = 2}, 5, 6);
+  expectRight({.width = 33, .chosen = 1}, 5, 6);
+}
+
+} // namespace
+} // namespace elah::cuda

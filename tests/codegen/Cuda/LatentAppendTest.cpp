@@ -1,0 +1,88 @@
+// The latent cache's rows and the rotated parts of queries, both layouts of the rotation.
+#include "codegen/Cuda/LatentAppend.h"
+#include "tests/codegen/Cuda/KernelCase.h"
+#include <gtest/gtest.h>
+
+namespace elah::cuda {
+namespace {
+
+void expectRight(const LatentAppendShape &shape, int64_t tokens, int64_t bucket,
+                 const std::vector<LatentAppendSchedule> &schedules) {
+  const int64_t heads = shape.heads, rope = shape.rope, rank = shape.rank, queryWidth = shape.nope + rope,
+                width = rank + rope, pitch = shape.latentPitch ? shape.latentPitch : width;
+  const std::vector<uint16_t> query = bf16Of(normalValues(static_cast<size_t>(tokens * heads * queryWidth), 13));
+  std::vector<uint16_t> latent(static_cast<size_t>(bucket * pitch), 0xffff);
+  const std::vector<uint16_t> values = bf16Of(normalValues(static_cast<size_t>(tokens * width), 14, 3));
+  const std::vector<float> weight = normalValues(static_cast<size_t>(rank), 15);
+  std::vector<float> table;
+  for (int64_t token = 0; token < tokens; ++token) {
+    std::copy_n(&values[token * width], width, &latent[token * pitch]);
+    for (int64_t i = 0; i < rope; ++i) {
+      const double angle = 0.37 * double(token + 1) * double(i % (rope / 2) + 1);
+      table.push_back(static_cast<float>(i < rope / 2 ? std::cos(angle) : std::sin(angle)));
+    }
+  }
+  // Rows of the cache in another order than the tokens, with gaps.
+  const int64_t cacheSize = 2 * bucket + 5;
+  std::vector<int32_t> cacheRows;
+  for (int64_t token = 0; token < tokens; ++token) {
+    cacheRows.push_back(static_cast<int32_t>((tokens - token) * 2));
+  }
+  std::vector<double> absorbed(static_cast<size_t>(bucket * heads * width), untouched),
+      cache(static_cast<size_t>(cacheSize * width), untouched);
+  for (int64_t token = 0; token < tokens; ++token) {
+    auto rotate = [&](const uint16_t *from, double *to) {
+      for (int64_t i = 0; i < rope / 2; ++i) {
+        const int64_t a = shape.isHalf ? i : 2 * i, b = shape.isHalf ? i + rope / 2 : 2 * i + 1;
+        const double x = valueOfBF16(from[a]), y = valueOfBF16(from[b]);
+        const double cosine = table[token * rope + i], sine = table[token * rope + rope / 2 + i];
+        to[a] = x * cosine - y * sine;
+        to[b] = y * cosine + x * sine;
+      }
+    };
+    for (int64_t head = 0; head < heads; ++head) {
+      rotate(&query[(token * heads + head) * queryWidth + shape.nope],
+             &absorbed[(token * heads + head) * width + rank]);
+    }
+    const uint16_t *from = &latent[token * pitch];
+    double *to = &cache[cacheRows[token] * width];
+    double squares = 0;
+    for (int64_t i = 0; i < rank; ++i) {
+      squares += valueOfBF16(from[i]) * valueOfBF16(from[i]);
+    }
+    for (int64_t i = 0; i < rank; ++i) {
+      to[i] = valueOfBF16(from[i]) * weight[i] / std::sqrt(squares / double(rank) + shape.epsilon);
+    }
+    rotate(from + rank, to + rank);
+  }
+  // A sum that cancels is as exact as its terms, not as itself.
+  const Bound bound{1.002 / 256, 1e-6};
+  KernelCase append(tokens, bucket);
+  append.input(paddedTo(static_cast<size_t>(bucket * heads * queryWidth), query)).input(latent).weight(weight);
+  append.input(paddedTo(static_cast<size_t>(bucket * rope), table));
+  append.input(paddedTo(static_cast<size_t>(bucket), cacheRows));
+  append.output(Memory::BF16, absorbed, bound).output(Memory::BF16, cache, bound);
+  for (const LatentAppendSchedule &schedule : schedules) {
+    EXPECT_EQ(append.check(specializeLatentAppend(shape, schedule)), "");
+  }
+}
+
+TEST(LatentAppend, TakesR1) {
+  LatentAppendShape shape{.heads = 128, .nope = 128, .rope = 64, .rank = 512, .latentPitch = 2112};
+  expectRight(shape, 2, 3, {chooseLatentAppendSchedule(shape)});
+}
+TEST(LatentAppend, TakesTinyR1) {
+  LatentAppendShape shape{.heads = 8, .nope = 32, .rope = 16, .rank = 96, .latentPitch = 272};
+  expectRight(shape, 9, 12, {chooseLatentAppendSchedule(shape), {.threads = 64, .parts = 3}});
+}
+TEST(LatentAppend, RotatesHalves) {
+  LatentAppendShape shape{.heads = 5, .nope = 8, .rope = 16, .rank = 40, .isHalf = true};
+  expectRight(shape, 3, 3, {chooseLatentAppendSchedule(shape)});
+}
+TEST(LatentAppend, TakesOddWidths) {
+  LatentAppendShape shape{.heads = 3, .nope = 10, .rope = 6, .rank = 30, .latentPitch = 41};
+  expectRight(shape, 4, 5, {chooseLatentAppendSchedule(shape), {.threads = 32, .parts = 2}});
+}
+
+} // namespace
+} // namespace elah::cuda

@@ -1,0 +1,126 @@
+// The router against its definition in f64, with many equal scores, whose order is fixed.
+#include "codegen/Cuda/Route.h"
+#include "tests/codegen/Cuda/KernelCase.h"
+#include <algorithm>
+#include <functional>
+#include <gtest/gtest.h>
+#include <limits>
+#include <numeric>
+
+namespace elah::cuda {
+namespace {
+
+constexpr double lowest = -std::numeric_limits<double>::infinity();
+
+/// Indices of the `count` largest, the lower one first among equals.
+std::vector<int64_t> largestOf(const std::vector<double> &values, int64_t count) {
+  std::vector<int64_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](int64_t a, int64_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
+  order.resize(static_cast<size_t>(count));
+  return order;
+}
+
+void routeToken(const RouteShape &shape, const float *logits, const std::vector<float> &bias,
+                std::vector<double> &chosen, std::vector<double> &weights) {
+  std::vector<double> scores(logits, logits + shape.experts);
+  const double largest = *std::max_element(scores.begin(), scores.end());
+  double total = 0;
+  for (double &score : scores) {
+    score = shape.isSigmoid ? 1 / (1 + std::exp(-score)) : std::exp(score - largest);
+    total += score;
+  }
+  std::vector<double> biased;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    scores[i] /= shape.isSigmoid ? 1 : total;
+    biased.push_back(scores[i] + (shape.hasBias ? bias[i] : 0));
+  }
+  const int64_t size = shape.experts / shape.groups;
+  if (shape.groups > 1) {
+    std::vector<double> ranks;
+    for (int64_t group = 0; group < shape.groups; ++group) {
+      std::vector<double> members(&biased[group * size], &biased[group * size] + size);
+      std::sort(members.begin(), members.end(), std::greater<>());
+      ranks.push_back(members[0] + (shape.isTop2 && size > 1 ? members[1] : 0));
+    }
+    const std::vector<int64_t> stays = largestOf(ranks, shape.topGroups);
+    for (int64_t i = 0; i < shape.experts; ++i) {
+      biased[i] = std::count(stays.begin(), stays.end(), i / size) ? biased[i] : lowest;
+    }
+  }
+  double sum = 1e-20;
+  const std::vector<int64_t> best = largestOf(biased, shape.topK);
+  for (int64_t expert : best) {
+    sum += scores[expert];
+  }
+  for (int64_t expert : best) {
+    chosen.push_back(static_cast<double>(expert));
+    weights.push_back(scores[expert] * shape.scale / (shape.isNormalized ? sum : 1));
+  }
+  for (int64_t i = 0; i < shape.shared; ++i) {
+    chosen.push_back(static_cast<double>(shape.experts + i));
+    weights.push_back(1);
+  }
+}
+
+/// `step`: logits and biases are multiples of it; a large one makes for many equal scores.
+void expectRight(const RouteShape &shape, int64_t tokens, int64_t bucket, float step, unsigned tokensPerBlock = 4) {
+  ASSERT_EQ(whyNoRoute(shape), "");
+  std::vector<float> logits = normalValues(static_cast<size_t>(tokens * shape.experts), 6, 2),
+                     bias = normalValues(static_cast<size_t>(shape.experts), 7, 0.2f);
+  for (float &value : logits) {
+    value = step * std::round(value / step);
+  }
+  for (float &value : bias) {
+    value = step * std::round(value / step);
+  }
+  std::vector<double> chosen, weights;
+  for (int64_t token = 0; token < tokens; ++token) {
+    routeToken(shape, &logits[token * shape.experts], bias, chosen, weights);
+  }
+  KernelCase route(tokens, bucket);
+  route.input(paddedTo(static_cast<size_t>(bucket * shape.experts), logits));
+  if (shape.hasBias) {
+    route.weight(bias);
+  }
+  const int64_t width = shape.topK + shape.shared;
+  route.output(Memory::I32, rowsOfBucket(chosen, width, bucket));
+  route.output(Memory::F32, rowsOfBucket(weights, width, bucket), {3e-6, 1e-9});
+  EXPECT_EQ(route.check(specializeRoute(shape, tokensPerBlock)), "");
+}
+
+const RouteShape r1{.experts = 256, .groups = 8, .topGroups = 4, .topK = 8, .shared = 1, .hasBias = true, .scale = 2.5};
+
+TEST(Route, TakesR1) {
+  expectRight(r1, 9, 12, 1.0f / 1024);
+  expectRight(r1, 9, 12, 1.0f / 1024, 1);
+}
+TEST(Route, PrefersTheLowerOfEqualExperts) {
+  expectRight(r1, 9, 9, 1);
+  expectRight(r1, 5, 5, 100); // All of them.
+}
+TEST(Route, TakesTinyR1) {
+  RouteShape shape{.experts = 16, .groups = 4, .topGroups = 2, .topK = 4, .shared = 1, .hasBias = true, .scale = 1.8};
+  expectRight(shape, 13, 16, 1.0f / 64);
+  expectRight(shape, 13, 16, 1);
+}
+TEST(Route, TakesSoftmax) {
+  RouteShape shape{.isSigmoid = false, .experts = 60, .topK = 4, .isNormalized = false};
+  expectRight(shape, 6, 8, 1.0f / 64);
+  shape = {.isSigmoid = false, .experts = 160, .groups = 8, .topGroups = 3, .topK = 6, .isTop2 = false, .scale = 16};
+  expectRight(shape, 6, 8, 1.0f / 64); // DeepSeek-V2's.
+}
+TEST(Route, TakesGroupsOfOneExpert) {
+  expectRight({.experts = 8, .groups = 8, .topGroups = 3, .topK = 2}, 5, 5, 1.0f / 8);
+}
+TEST(Route, SaysWhatItDoesNotTake) {
+  EXPECT_EQ(whyNoRoute({.experts = 64, .groups = 64}),
+            "found 64 groups of experts, expected at most 32, one for each lane");
+  EXPECT_EQ(whyNoRoute({.experts = 64, .topK = 32, .shared = 1}),
+            "found 33 experts of a token, expected at most 32, one for each lane");
+  EXPECT_EQ(whyNoRoute({.experts = 2048}), "found 2048 experts, expected at most 1024, 32 for each lane");
+}
+
+} // namespace
+} // namespace elah::cuda
