@@ -2,6 +2,7 @@
 #include "codegen/Cuda/AttentionLayout.h"
 #include "codegen/Cuda/KernelText.h"
 #include <algorithm>
+#include <cassert>
 
 namespace elah::cuda {
 namespace {
@@ -58,6 +59,18 @@ std::vector<LatentAttentionSchedule> legalLatentAttentionSchedules(const LatentA
       return schedules;
     }
   }
+}
+
+LatentAttentionSchedule chooseLatentAttentionSchedule(const LatentAttentionShape &shape, int64_t tokens,
+                                                      int64_t context, const CudaTarget &target) {
+  // AttentionPlan gives a part at least one page beside what a group costs, five pages.
+  const int64_t pages = (context - 1) / pageTokens + 1, overhead = 5;
+  const int64_t busy = (tokens * (pages + overhead) + overhead) / (overhead + 1);
+  std::vector<LatentAttentionSchedule> schedules = legalLatentAttentionSchedules(shape, target);
+  assert(!schedules.empty());
+  LatentAttentionSchedule chosen = schedules.front();
+  chosen.parts = std::min(chosen.parts, busy);
+  return chosen;
 }
 
 std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &shape,

@@ -25,6 +25,10 @@ std::string whyNoLatentAttention(const LatentAttentionShape &shape);
 std::vector<LatentAttentionSchedule> legalLatentAttentionSchedules(const LatentAttentionShape &shape,
                                                                    const CudaTarget &target);
 
+/// For steps of up to `tokens` tokens, none of which sees more than `context`: no more parts than have something to do.
+LatentAttentionSchedule chooseLatentAttentionSchedule(const LatentAttentionShape &shape, int64_t tokens,
+                                                      int64_t context, const CudaTarget &target);
+
 /// Attention, and the kernel that combines what parts of the cache gave.
 std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &shape,
                                                   const LatentAttentionSchedule &schedule);

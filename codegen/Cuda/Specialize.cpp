@@ -188,6 +188,11 @@ private:
   }
 
   //===--- Attention ---===//
+  /// The most tokens that one can see.
+  static int64_t contextOf(Operation *op) {
+    return op->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.limits")[0];
+  }
+
   Specs specs(kernel::LatentAttentionOp op) {
     if (!elementOf(op.getCache()).isBF16() || op.getPageTokens() != 64) {
       return noKernel(op, "expected a cache of bf16 in pages of 64 tokens");
@@ -200,8 +205,11 @@ private:
     if (std::string reason = cuda::whyNoLatentAttention(shape); !reason.empty()) {
       return noKernel(op, reason);
     }
-    std::vector<cuda::LatentAttentionSchedule> schedules = cuda::legalLatentAttentionSchedules(shape, target);
-    return cuda::specializeLatentAttention(shape, schedules.front());
+    if (cuda::legalLatentAttentionSchedules(shape, target).empty()) {
+      return noKernel(op, "the device has too little shared memory for a tile");
+    }
+    return cuda::specializeLatentAttention(shape,
+                                           cuda::chooseLatentAttentionSchedule(shape, tokens, contextOf(op), target));
   }
 
   //===--- Products ---===//

@@ -252,6 +252,8 @@ Status CudaProgram::allocate() {
   // Rows beyond a step's have values that no kernel may need; that they are always the same makes runs repeatable.
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), memsetD8Async(inputMemory.address(), 0, inputBytes, stream),
                             "clearing inputs");
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), memsetD8Async(arena.address(), 0, arena.bytes(), stream),
+                            "clearing the arena");
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), "clearing memory");
   return Status();
 }
