@@ -15,7 +15,7 @@ struct LatentAppendShape {
   double epsilon = 1e-6;
 };
 
-/// A token's heads are those of several blocks.
+/// Several blocks have some heads of a token each; another one has its cache row.
 struct LatentAppendSchedule {
   unsigned threads = 128, parts = 1;
 };

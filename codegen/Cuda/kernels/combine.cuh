@@ -1,4 +1,5 @@
-// What the experts made of a token, weighted and added to the residual stream, in the order of its experts.
+// What the experts made of a token, weighted and added to the residual stream, in the order of its experts. Rows of
+// several experts are under way at once.
 #pragma once
 
 #include "kernels/rows.cuh"
@@ -22,6 +23,7 @@ struct CombineOperands {
 };
 
 template <CombineShape shape, RowSchedule schedule> __device__ inline void combine(const CombineOperands &operands) {
+  constexpr int32_t group = shape.chosen <= 10 ? shape.chosen : 8;
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
   const int32_t token = rowOfThread<schedule>();
@@ -32,15 +34,25 @@ template <CombineShape shape, RowSchedule schedule> __device__ inline void combi
   for (int32_t unit = threadOfRow<schedule>(); unit * 8 < shape.width; unit += schedule.threadsPerRow) {
     float sum[8];
     load_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, sum);
-#pragma unroll 4
-    for (int32_t i = 0; i < shape.chosen; ++i) {
-      float x[8];
-      const int64_t row = operands.slots[pairs + i];
-      load_eight<Element::BF16, shape.vector, shape.width>(operands.rows, row * shape.width, unit * 8, x);
-      const float weight = operands.weights[pairs + i];
+#pragma unroll 1
+    for (int32_t first = 0; first < shape.chosen; first += group) {
+      float x[group][8], weights[group];
 #pragma unroll
-      for (int32_t j = 0; j < 8; ++j) {
-        sum[j] += weight * x[j];
+      for (int32_t i = 0; i < group; ++i) {
+        if (shape.chosen % group == 0 || first + i < shape.chosen) {
+          const int64_t row = operands.slots[pairs + first + i];
+          weights[i] = operands.weights[pairs + first + i];
+          load_eight<Element::BF16, shape.vector, shape.width>(operands.rows, row * shape.width, unit * 8, x[i]);
+        }
+      }
+#pragma unroll
+      for (int32_t i = 0; i < group; ++i) {
+        if (shape.chosen % group == 0 || first + i < shape.chosen) {
+#pragma unroll
+          for (int32_t j = 0; j < 8; ++j) {
+            sum[j] += weights[i] * x[i][j];
+          }
+        }
       }
     }
     store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, sum);

@@ -1,5 +1,5 @@
 // Rows in the order of their experts: each gets a copy of its token's row, so that an expert's rows lie together and
-// TMA can fetch them.
+// TMA can fetch them. A thread's loads are all under way before it stores anything.
 #pragma once
 
 #include "kernels/quantized_rows.cuh"
@@ -25,26 +25,48 @@ struct DispatchOperands {
   const Dims *dims;
 };
 
+/// Of `count` words of 16 bytes, a thread's share.
+template <int32_t count, RowSchedule schedule>
+__device__ inline void loadShare(const Words4 *from, Words4 (&words)[ceilDiv(count, schedule.threadsPerRow)]) {
+#pragma unroll
+  for (int32_t i = 0; i < ceilDiv(count, schedule.threadsPerRow); ++i) {
+    const int32_t at = threadOfRow<schedule>() + i * schedule.threadsPerRow;
+    if (at < count) {
+      words[i] = from[at];
+    }
+  }
+}
+template <int32_t count, RowSchedule schedule>
+__device__ inline void storeShare(Words4 *to, const Words4 (&words)[ceilDiv(count, schedule.threadsPerRow)]) {
+#pragma unroll
+  for (int32_t i = 0; i < ceilDiv(count, schedule.threadsPerRow); ++i) {
+    const int32_t at = threadOfRow<schedule>() + i * schedule.threadsPerRow;
+    if (at < count) {
+      to[at] = words[i];
+    }
+  }
+}
+
 template <DispatchShape shape, RowSchedule schedule> __device__ inline void dispatch(const DispatchOperands &operands) {
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
-  const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
+  const int32_t row = rowOfThread<schedule>();
   if (row >= operands.dims->tokens * shape.rowsOfToken) {
     return;
   }
   const int64_t token = operands.gather[row];
   const Words4 *from = static_cast<const Words4 *>(operands.input) + token * shape.inputWords;
   Words4 *to = static_cast<Words4 *>(operands.output) + static_cast<int64_t>(row) * shape.outputWords;
-  for (int32_t i = thread; i < shape.rowWords; i += schedule.threadsPerRow) {
-    to[i] = from[i];
-  }
+  Words4 words[ceilDiv(shape.rowWords, schedule.threadsPerRow)];
+  loadShare<shape.rowWords, schedule>(from, words);
   if constexpr (shape.scaleWords > 0) {
     const Words4 *scales = reinterpret_cast<const Words4 *>(operands.inputScales) + token * shape.scaleWords;
     Words4 *copies = reinterpret_cast<Words4 *>(operands.outputScales) + static_cast<int64_t>(row) * shape.scaleWords;
-    for (int32_t i = thread; i < shape.scaleWords; i += schedule.threadsPerRow) {
-      copies[i] = scales[i];
-    }
+    Words4 scaleWords[ceilDiv(shape.scaleWords, schedule.threadsPerRow)];
+    loadShare<shape.scaleWords, schedule>(scales, scaleWords);
+    storeShare<shape.scaleWords, schedule>(copies, scaleWords);
   }
+  storeShare<shape.rowWords, schedule>(to, words);
 }
 
 } // namespace elah

@@ -1,4 +1,5 @@
-// Token embedding: copies each token's row of the table, widened to f32.
+// Token embedding: copies each token's row of the table, widened to f32. A thread's loads are all under way before it
+// stores anything.
 #pragma once
 
 #include "kernels/rows.cuh"
@@ -21,18 +22,29 @@ struct EmbedOperands {
 };
 
 template <EmbedShape shape, RowSchedule schedule> __device__ inline void embed(const EmbedOperands &operands) {
+  constexpr int32_t share = ceilDiv(ceilDiv(shape.width, 8), schedule.threadsPerRow);
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
-  const int32_t row = rowOfThread<schedule>();
+  const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
   if (row >= operands.dims->tokens) {
     return;
   }
   const int64_t source = static_cast<int64_t>(operands.tokens[row]) * shape.width;
   const int64_t target = static_cast<int64_t>(row) * shape.width;
-  for (int32_t unit = threadOfRow<schedule>(); unit * 8 < shape.width; unit += schedule.threadsPerRow) {
-    float x[8];
-    load_eight<shape.table, shape.vector, shape.width>(operands.table, source, unit * 8, x);
-    store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, x);
+  float x[share][8];
+#pragma unroll
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    if (first < shape.width) {
+      load_eight<shape.table, shape.vector, shape.width>(operands.table, source, first, x[i]);
+    }
+  }
+#pragma unroll
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    if (first < shape.width) {
+      store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, first, x[i]);
+    }
   }
 }
 

@@ -22,7 +22,7 @@ struct QuantizeOperands {
 };
 
 template <QuantizeShape shape, RowSchedule schedule> __device__ inline void quantize(const QuantizeOperands &operands) {
-  constexpr int32_t units = scalesOfRow(shape.width) * 16;
+  constexpr int32_t share = ceilDiv(scalesOfRow(shape.width) * 16, schedule.threadsPerRow);
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
   const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
@@ -30,14 +30,18 @@ template <QuantizeShape shape, RowSchedule schedule> __device__ inline void quan
     return;
   }
   const int64_t source = static_cast<int64_t>(row) * shape.inputPitch;
+  float x[share][8] = {};
 #pragma unroll
-  for (int32_t i = 0; i < ceilDiv(units, schedule.threadsPerRow); ++i) {
+  for (int32_t i = 0; i < share; ++i) {
     const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
-    float x[8] = {};
     if (first < shape.width) {
-      load_eight<shape.input, shape.vector, shape.width>(operands.input, source, first, x);
+      load_eight<shape.input, shape.vector, shape.width>(operands.input, source, first, x[i]);
     }
-    store_quantized<shape.width>(operands.output, operands.outputScales, row, first, x);
+  }
+#pragma unroll
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    store_quantized<shape.width>(operands.output, operands.outputScales, row, first, x[i]);
   }
 }
 

@@ -24,12 +24,12 @@ __device__ inline void store_quantized(uint8_t *output, float *scales, int64_t r
   for (int32_t distance = 8; distance > 0; distance /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
   }
-  const float scale = largest / 448.0f;
+  const float scale = largest / 448.0f, inverse = 1.0f / scale;
   uint32_t words[2];
 #pragma unroll
   for (int32_t i = 0; i < 2; ++i) {
-    uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i] / scale, x[4 * i + 1] / scale);
-    uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 2] / scale, x[4 * i + 3] / scale);
+    uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i] * inverse, x[4 * i + 1] * inverse);
+    uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 2] * inverse, x[4 * i + 3] * inverse);
     words[i] = low | high << 16;
   }
   if (first < width) {

@@ -1,5 +1,6 @@
 // RMSNorm (Zhang and Sennrich, 2019): input / sqrt(mean(input^2) + epsilon) * weight. A row stays in registers between
-// the sum and the output, which is bf16, f32, or quantized for products in f8; a copy may go to a router.
+// the sum and the output, which is bf16, f32, or quantized for products in f8; a copy may go to a router. The weight is
+// there before the kernel that makes the input ends, and is loaded meanwhile.
 #pragma once
 
 #include "kernels/quantized_rows.cuh"
@@ -34,9 +35,17 @@ struct RmsNormOperands {
 template <RmsNormShape shape, RowSchedule schedule> __device__ inline void rms_norm(const RmsNormOperands &operands) {
   constexpr int32_t units = shape.isQuantized ? scalesOfRow(shape.width) * 16 : ceilDiv(shape.width, 8);
   constexpr int32_t share = ceilDiv(units, schedule.threadsPerRow);
-  ptx::griddepcontrol_launch_dependents();
-  ptx::griddepcontrol_wait();
   const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
+  float weight[share][8];
+  ptx::griddepcontrol_launch_dependents();
+#pragma unroll
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    if (first < shape.width) {
+      load_eight_weights<shape.width>(operands.weight, first, weight[i]);
+    }
+  }
+  ptx::griddepcontrol_wait();
   if (row >= (shape.hasRows ? operands.dims->logitRows : operands.dims->tokens)) {
     return;
   }
@@ -65,11 +74,9 @@ template <RmsNormShape shape, RowSchedule schedule> __device__ inline void rms_n
   for (int32_t i = 0; i < share; ++i) {
     const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
     if (first < shape.width) {
-      float weight[8];
-      load_eight<Element::F32, shape.width % 4 == 0 ? 4 : 1, shape.width>(operands.weight, 0, first, weight);
 #pragma unroll
       for (int32_t j = 0; j < 8; ++j) {
-        x[i][j] *= factor * weight[j];
+        x[i][j] *= factor * weight[i][j];
       }
       if constexpr (!shape.isQuantized) {
         store_eight<shape.output, shape.vector, shape.width>(operands.output, target, first, x[i]);

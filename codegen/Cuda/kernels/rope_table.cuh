@@ -29,8 +29,10 @@ __device__ inline void rope_table(const RopeTableOperands &operands, const float
   for (int32_t i = threadOfRow<schedule>(); i < shape.pairs; i += schedule.threadsPerRow) {
     const float angle = position * frequencies[i];
     float *const row = operands.table + static_cast<int64_t>(token) * 2 * shape.pairs;
-    row[i] = operands.scale * cosf(angle);
-    row[shape.pairs + i] = operands.scale * sinf(angle);
+    float sine, cosine;
+    sincosf(angle, &sine, &cosine);
+    row[i] = operands.scale * cosine;
+    row[shape.pairs + i] = operands.scale * sine;
   }
 }
 

@@ -113,6 +113,22 @@ __device__ inline void load_eight(const void *values, int64_t row, int32_t first
   }
 }
 
+/// The same of weights, which no kernel writes.
+template <int32_t width> __device__ inline void load_eight_weights(const float *weights, int32_t first, float (&x)[8]) {
+  constexpr int32_t vector = width % 4 == 0 ? 4 : 1;
+#pragma unroll
+  for (int32_t i = 0; i < 8; i += vector) {
+    if (width % 8 == 0 || first + i < width) {
+      load_weights<vector>(weights, first + i, x + i);
+    } else {
+#pragma unroll
+      for (int32_t j = 0; j < vector; ++j) {
+        x[i + j] = 0;
+      }
+    }
+  }
+}
+
 template <Element element, int32_t vector, int32_t width>
 __device__ inline void store_eight(void *values, int64_t row, int32_t first, const float (&x)[8]) {
 #pragma unroll
