@@ -4,6 +4,7 @@
 
 #include "kernels/rows.cuh"
 #include "ptx/barrier.cuh"
+#include "ptx/memory.cuh"
 
 namespace elah {
 
@@ -27,27 +28,35 @@ struct RouteOperands {
   float scale;
 };
 
-/// The largest value of the warp's lanes and its index: the lowest of equal ones. All lanes get it.
-__device__ inline void largestOfWarp(float &value, int32_t &index) {
-#pragma unroll
-  for (int32_t distance = 16; distance > 0; distance /= 2) {
-    const float other = __shfl_xor_sync(0xffffffffu, value, distance);
-    const int32_t otherIndex = __shfl_xor_sync(0xffffffffu, index, distance);
-    if (other > value || (other == value && otherIndex < index)) {
-      value = other, index = otherIndex;
-    }
-  }
+/// Unsigned numbers in the order of floats; zeros are equal, NaN is the lowest of all.
+__device__ inline uint32_t orderedBits(float value) {
+  const uint32_t bits = __float_as_uint(value + 0.0f);
+  return value != value ? 0 : bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/// Of the warp's lanes the index whose key is the largest: the lowest of equal ones. All lanes get it.
+__device__ inline int32_t indexOfLargest(uint32_t key, int32_t index) {
+  const uint32_t largest = __reduce_max_sync(0xffffffffu, key);
+  return __reduce_min_sync(0xffffffffu, key == largest ? index : 0x7fffffff);
 }
 
 template <RouteShape shape, RowSchedule schedule> __device__ inline void route(const RouteOperands &operands) {
   static_assert(schedule.threadsPerRow == 32 && shape.groups <= 32);
   constexpr int32_t share = (shape.experts + 31) / 32, size = shape.experts / shape.groups;
   const float lowest = -__int_as_float(0x7f800000);
-  constexpr int32_t none = 0x7fffffff;
-  __shared__ float biasedOfBlock[schedule.rowsPerBlock][shape.experts];
-  ptx::griddepcontrol_launch_dependents();
-  ptx::griddepcontrol_wait();
+  __shared__ float biasedOfBlock[schedule.rowsPerBlock][shape.groups > 1 ? shape.experts : 1];
   const int32_t token = rowOfThread<schedule>(), lane = threadOfRow<schedule>();
+  float bias[share] = {};
+  ptx::griddepcontrol_launch_dependents();
+  if constexpr (shape.hasBias) {
+#pragma unroll
+    for (int32_t i = 0; i < share; ++i) {
+      if (lane + 32 * i < shape.experts) {
+        bias[i] = ptx::ld_global_nc_f32(operands.bias + lane + 32 * i);
+      }
+    }
+  }
+  ptx::griddepcontrol_wait();
   if (token >= operands.dims->tokens) {
     return;
   }
@@ -62,8 +71,7 @@ template <RouteShape shape, RowSchedule schedule> __device__ inline void route(c
     largest = fmaxf(largest, scores[i]);
   }
   if constexpr (shape.scoring == Scoring::Softmax) {
-    int32_t ignored = lane;
-    largestOfWarp(largest, ignored);
+    largest = largestOfWarp(largest);
     float total = 0;
 #pragma unroll
     for (int32_t i = 0; i < share; ++i) {
@@ -81,15 +89,22 @@ template <RouteShape shape, RowSchedule schedule> __device__ inline void route(c
       scores[i] = 1.0f / (1.0f + expf(-scores[i]));
     }
   }
+  // What is left to choose from: 0 is nothing.
+  uint32_t keys[share];
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
     const int32_t expert = lane + 32 * i;
+    keys[i] = 0;
     if (expert < shape.experts) {
-      biased[expert] = scores[i] + (shape.hasBias ? operands.bias[expert] : 0);
+      const float value = scores[i] + bias[i];
+      keys[i] = max(orderedBits(value), 1u);
+      if constexpr (shape.groups > 1) {
+        biased[expert] = value;
+      }
     }
   }
-  __syncwarp();
   if constexpr (shape.groups > 1) {
+    __syncwarp();
     float rank = lowest;
     if (lane < shape.groups) {
       float first = lowest, second = lowest;
@@ -100,49 +115,41 @@ template <RouteShape shape, RowSchedule schedule> __device__ inline void route(c
       }
       rank = shape.isTop2 && size > 1 ? first + second : first;
     }
-    uint32_t stays = 0;
+    uint32_t rankKey = lane < shape.groups ? max(orderedBits(rank), 1u) : 0, stays = 0;
+#pragma unroll
     for (int32_t i = 0; i < shape.topGroups; ++i) {
-      float best = rank;
-      int32_t group = lane < shape.groups && !(stays >> lane & 1) ? lane : none;
-      if (group == none) {
-        best = lowest;
-      }
-      largestOfWarp(best, group);
+      const int32_t group = indexOfLargest(rankKey, lane);
+      rankKey = lane == group ? 0 : rankKey;
       stays |= 1u << group;
     }
 #pragma unroll
     for (int32_t i = 0; i < share; ++i) {
       const int32_t expert = lane + 32 * i;
       if (expert < shape.experts && !(stays >> expert / size & 1)) {
-        biased[expert] = lowest;
+        keys[i] = orderedBits(lowest);
       }
     }
-    __syncwarp();
   }
   // A lane writes the choice of its number.
   static_assert(shape.topK + shape.shared <= 32);
-  uint32_t taken = 0;
   int32_t mine = shape.experts + lane - shape.topK;
   float weight = 1, sum = 1e-20f;
+#pragma unroll 1
   for (int32_t k = 0; k < shape.topK; ++k) {
-    float best = lowest;
-    int32_t expert = none;
+    uint32_t best = keys[0];
+    int32_t expert = lane;
 #pragma unroll
-    for (int32_t i = 0; i < share; ++i) {
-      const int32_t candidate = lane + 32 * i;
-      if (candidate < shape.experts && !(taken >> i & 1)) {
-        const float value = biased[candidate];
-        if (expert == none || value > best) {
-          best = value, expert = candidate;
-        }
+    for (int32_t i = 1; i < share; ++i) {
+      if (keys[i] > best) {
+        best = keys[i], expert = lane + 32 * i;
       }
     }
-    largestOfWarp(best, expert);
+    expert = indexOfLargest(best, expert);
     float score = 0;
 #pragma unroll
     for (int32_t i = 0; i < share; ++i) {
       if (expert == lane + 32 * i) {
-        taken |= 1u << i;
+        keys[i] = 0;
         score = scores[i];
       }
     }

@@ -26,6 +26,14 @@ __device__ inline float sumOfWarp(float x) {
   return x;
 }
 
+__device__ inline float largestOfWarp(float x) {
+#pragma unroll
+  for (int32_t distance = 16; distance > 0; distance /= 2) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, distance));
+  }
+  return x;
+}
+
 /// The sum over a row's threads, in one order for all of them. Once in a kernel, and all threads of the row come.
 template <RowSchedule schedule> __device__ inline float sumOfRow(float x) {
   x = sumOfWarp(x);

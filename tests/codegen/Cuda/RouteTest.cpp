@@ -114,6 +114,24 @@ TEST(Route, TakesSoftmax) {
 TEST(Route, TakesGroupsOfOneExpert) {
   expectRight({.experts = 8, .groups = 8, .topGroups = 3, .topK = 2}, 5, 5, 1.0f / 8);
 }
+TEST(Route, ChoosesExpertsThatExistForWhatIsNoNumber) {
+  // A broken model must not lead the kernels behind this one to places outside of their buffers.
+  for (float filler : {std::nanf(""), -std::nanf(""), -std::numeric_limits<float>::infinity()}) {
+    std::vector<float> logits(256, filler);
+    logits[100] = 1;
+    std::vector<Operand> operands = {Operand::input(logits), Operand::weight(std::vector<float>(256, 0.1f)),
+                                     Operand::output<int32_t>(9), Operand::output<float>(9)};
+    const KernelSpec spec = specializeRoute(r1);
+    RunOutcome outcome = runKernels({&spec, 1}, operands, {1, 1, 1, 64, 1}, {1, 1, 1, 64, 1}, {});
+    ASSERT_TRUE(outcome.clean()) << outcome.describe();
+    std::vector<int32_t> chosen = operands[2].as<int32_t>();
+    EXPECT_EQ(chosen[0], 100);
+    std::sort(chosen.begin(), chosen.end());
+    EXPECT_EQ(std::adjacent_find(chosen.begin(), chosen.end()), chosen.end());
+    EXPECT_GE(chosen.front(), 0);
+    EXPECT_EQ(chosen.back(), 256);
+  }
+}
 TEST(Route, SaysWhatItDoesNotTake) {
   EXPECT_EQ(whyNoRoute({.experts = 64, .groups = 64}),
             "found 64 groups of experts, expected at most 32, one for each lane");
