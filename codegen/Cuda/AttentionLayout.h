@@ -1,6 +1,7 @@
 #ifndef CODEGEN_CUDA_ATTENTIONLAYOUT_H
 #define CODEGEN_CUDA_ATTENTIONLAYOUT_H
 
+#include <algorithm>
 #include <cstdint>
 
 namespace elah::cuda {
@@ -18,6 +19,13 @@ struct AttentionLayout {
   /// Of the combining kernel, eight rows a block.
   int64_t combineBlocks() const { return parts * units * ((rows() + 7) / 8); }
 };
+
+/// The most parts that have something to do in a step of up to `tokens` tokens that see up to `context`: AttentionPlan
+/// gives a part at least one page beside what a group costs, five pages.
+inline int64_t busyParts(int64_t tokens, int64_t context) {
+  const int64_t pages = (std::max<int64_t>(context, 1) - 1) / 64 + 1, overhead = 5;
+  return (tokens * (pages + overhead) + overhead) / (overhead + 1);
+}
 
 } // namespace elah::cuda
 

@@ -63,13 +63,10 @@ std::vector<LatentAttentionSchedule> legalLatentAttentionSchedules(const LatentA
 
 LatentAttentionSchedule chooseLatentAttentionSchedule(const LatentAttentionShape &shape, int64_t tokens,
                                                       int64_t context, const CudaTarget &target) {
-  // AttentionPlan gives a part at least one page beside what a group costs, five pages.
-  const int64_t pages = (context - 1) / pageTokens + 1, overhead = 5;
-  const int64_t busy = (tokens * (pages + overhead) + overhead) / (overhead + 1);
   std::vector<LatentAttentionSchedule> schedules = legalLatentAttentionSchedules(shape, target);
   assert(!schedules.empty());
   LatentAttentionSchedule chosen = schedules.front();
-  chosen.parts = std::min(chosen.parts, busy);
+  chosen.parts = std::min(chosen.parts, busyParts(tokens, context));
   return chosen;
 }
 

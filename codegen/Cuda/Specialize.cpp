@@ -1,6 +1,7 @@
 // From an operation of the kernel dialect to the shape that a kernel family takes: what memrefs and attributes say
 // becomes numbers, and the family chooses the schedule for the target and the bucket.
 #include "codegen/Cuda/Specialize.h"
+#include "codegen/Cuda/Attention.h"
 #include "codegen/Cuda/Bf16Gemm.h"
 #include "codegen/Cuda/Combine.h"
 #include "codegen/Cuda/Dispatch.h"
@@ -48,10 +49,10 @@ public:
 
   Specs specialize(Operation *op) {
     return TypeSwitch<Operation *, Specs>(op)
-        .Case<kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp, kernel::GemmOp,
-              kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp, kernel::LatentAttentionOp,
-              kernel::QuantizeOp, kernel::RmsNormOp, kernel::RopeAppendOp, kernel::RopeTableOp, kernel::RouteOp>(
-            [&](auto known) { return specs(known); })
+        .Case<kernel::AttentionOp, kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp,
+              kernel::GemmOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
+              kernel::LatentAttentionOp, kernel::QuantizeOp, kernel::RmsNormOp, kernel::RopeAppendOp,
+              kernel::RopeTableOp, kernel::RouteOp>([&](auto known) { return specs(known); })
         .Default([](Operation *unknown) -> Specs {
           return noKernel(unknown, "there is no CUDA kernel that does what it says");
         });
@@ -191,6 +192,29 @@ private:
   /// The most tokens that one can see.
   static int64_t contextOf(Operation *op) {
     return op->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.limits")[0];
+  }
+
+  Specs specs(kernel::AttentionOp op) {
+    if (!elementOf(op.getQuery()).isBF16() || !elementOf(op.getKeyCache()).isBF16() || !isDense(op.getQuery()) ||
+        !isDense(op.getOutput())) {
+      return noKernel(op, "expected dense rows of bf16");
+    }
+    if (op.getPageTokens() != 64) {
+      return noKernel(op, "pages of " + std::to_string(op.getPageTokens()) + " tokens, expected 64");
+    }
+    cuda::AttentionShape shape;
+    shape.heads = op.getHeads();
+    shape.kvHeads = op.getKvHeads();
+    shape.headDim = op.getHeadDim();
+    shape.valueDim = op.getValueDim();
+    shape.scale = op.getScale().convertToDouble();
+    if (std::string reason = cuda::whyNoAttention(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    if (cuda::legalAttentionSchedules(shape, tokens, target).empty()) {
+      return noKernel(op, "the device has too little shared memory for a tile");
+    }
+    return cuda::specializeAttention(shape, cuda::chooseAttentionSchedule(shape, tokens, contextOf(op), target));
   }
 
   Specs specs(kernel::LatentAttentionOp op) {

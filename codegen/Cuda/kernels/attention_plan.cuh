@@ -41,7 +41,7 @@ struct alignas(16) SplitGroup {
 
 template <int32_t tileTokens, int32_t parts, int32_t threads> class AttentionPlan {
   static constexpr int32_t warps = threads / 32;
-  static_assert(tileTokens <= 64);
+  static_assert(tileTokens <= 128);
   /// What a group costs beside its pages: queries, first loads, results. In pages.
   static constexpr int32_t overhead = 5;
 

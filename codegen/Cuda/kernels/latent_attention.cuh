@@ -299,7 +299,8 @@ private:
   __device__ void exponentials(const AttentionPiece &piece, int32_t index, float (&scores)[32],
                                uint32_t (&probabilities)[4][4], float (&factor)[2]) {
     softmax.follow(scores, factor);
-    softmax.exponentials(scores, probabilities);
+    softmax.exponentials(scores);
+    toFragments(scores, probabilities);
     if (threadIdx.x % 4 == 0) {
       ptx::st_shared_f32(rowValue(Config::referenceOffset, page, 0), softmax.reference[0]);
       ptx::st_shared_f32(rowValue(Config::referenceOffset, page, 1), softmax.reference[1]);

@@ -43,18 +43,14 @@ struct OnlineSoftmax {
     return factor;
   }
 
-  /// Scores to exponentials, as they are summed, and as the A operand of a product (bf16, 16 columns each).
-  template <int32_t count> __device__ void exponentials(float (&scores)[count], uint32_t (&fragments)[count / 8][4]) {
+  /// Scores to exponentials, and these to the sums.
+  template <int32_t count> __device__ void exponentials(float (&scores)[count]) {
     const float shift[2] = {reference[0] * scale, reference[1] * scale};
 #pragma unroll
     for (int32_t i = 0; i < count; ++i) {
       const int32_t row = i / 2 % 2;
       scores[i] = ptx::ex2_approx(fmaf(scores[i], scale, -shift[row]));
       sum[row] += scores[i];
-    }
-#pragma unroll
-    for (int32_t i = 0; i < count; i += 2) {
-      fragments[i / 8][i / 2 % 4] = ptx::cvt_rn_bf16x2_f32(scores[i], scores[i + 1]);
     }
   }
 
@@ -67,6 +63,15 @@ struct OnlineSoftmax {
     }
   }
 };
+
+/// Accumulators as the A operand of a product: bf16, 16 columns each.
+template <int32_t count>
+__device__ inline void toFragments(const float (&accumulators)[count], uint32_t (&fragments)[count / 8][4]) {
+#pragma unroll
+  for (int32_t i = 0; i < count; i += 2) {
+    fragments[i / 8][i / 2 % 4] = ptx::cvt_rn_bf16x2_f32(accumulators[i], accumulators[i + 1]);
+  }
+}
 
 /// Accumulators times a factor of their row, if there is a row in the warp whose factor is not one.
 template <int32_t count> __device__ inline void rescale(float (&accumulators)[count], const float (&factor)[2]) {
