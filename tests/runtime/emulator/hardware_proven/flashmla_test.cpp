@@ -1,76 +1,25 @@
-// FlashMLA's dense decode over a paged latent cache (bf16): the schedule, the split attention, and the combination of
-// the splits, the last two overlapped by programmatic dependent launch. Data and tolerances are those of its own test:
-// pages behind a sequence's end hold NaN, and the table's tail leads nowhere.
-#include "tests/runtime/emulator/hardware_proven/ready_ptx.h"
+// FlashMLA's dense decode gives right results. Data and tolerances are those of its own test: pages behind a sequence's
+// end hold NaN, and the table's tail leads nowhere.
+#include "tests/runtime/emulator/hardware_proven/flashmla.h"
 
 #include "checker/checker.h"
-#include <algorithm>
-#include <cmath>
 #include <iostream>
 
 using namespace emulator;
 
 namespace {
 
-constexpr int headK = 576, headV = 512, page = 64, multiprocessors = 132;
+constexpr int headK = FlashMla::headK, headV = FlashMla::headV, page = FlashMla::page, multiprocessors = 132;
 
 struct Problem {
   std::vector<int> lengths;
   int queries = 1, heads = 128;
   bool causal = false;
-  const char *file = "flashmla_dense_decode_bf16.ptx";
+  const char *file = FlashMla::attentionFile;
   Order order = Order::Eager;
   bool overlapped = true;
   Observer *observer = nullptr;
 };
-
-/// What the three kernels take (their parameter structs, by field).
-struct ScheduleParameters {
-  int batch, queries, block, overhead, topk, extraTopk;
-  uint64_t topkLength, extraTopkLength, lengths, schedule, splits;
-  int parts;
-  uint64_t stream;
-};
-static_assert(sizeof(ScheduleParameters) == 80);
-
-struct AttentionParameters {
-  int batch, queries, rows, headK, headV, headsQ, headsK, pages, headsQPerK;
-  bool causal;
-  float scale, scaleLog2;
-  uint64_t q, k, o, lse;
-  int64_t qBatch, kBatch, oBatch, qRow, kRow, oRow, qHead, kHead, oHead;
-  uint64_t table;
-  int64_t tableBatch;
-  int pageSize;
-  uint64_t lengths, schedule;
-  int parts;
-  uint64_t splits;
-  int totalSplits;
-  uint64_t lseParts, oParts, stream;
-};
-static_assert(sizeof(AttentionParameters) == 240);
-
-struct TensorParameters {
-  alignas(128) int shapeQ[4];
-  TensorMapParameter q, unusedQ;
-  alignas(128) int shapeK[4];
-  TensorMapParameter k, unusedK;
-  alignas(128) int shapeO[4];
-  TensorMapParameter o, unusedO;
-};
-static_assert(sizeof(TensorParameters) == 1152);
-
-struct CombineParameters {
-  int batch, queries, heads, headV;
-  uint64_t lse, out;
-  int lseBatch, lseQuery, outBatch, outQuery, outHead;
-  uint64_t lseParts, outParts;
-  int partsLse, partsLseQuery, partsOut, partsOutQuery, partsOutHead;
-  uint64_t schedule, splits;
-  int parts;
-  uint64_t sink, stream;
-};
-static_assert(sizeof(CombineParameters) == 136);
 
 std::vector<uint16_t> randomBf16(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -82,30 +31,15 @@ std::vector<uint16_t> randomBf16(size_t count, uint32_t seed) {
   return values;
 }
 
-std::shared_ptr<Grid> start(std::shared_ptr<LoadedModule> module, const Kernel *kernel, std::vector<uint32_t> grid,
-                            uint32_t block, uint32_t shared, const Parameters &parameters, const RunOptions &options,
-                            Observer *observer, std::vector<std::shared_ptr<Grid>> primaries = {}) {
-  LaunchConfig config;
-  config.observer = observer;
-  config.module = std::move(module);
-  config.kernel = kernel;
-  std::copy_n(grid.begin(), 3, config.grid);
-  config.block[0] = block;
-  config.dynamicSharedBytes = shared;
-  config.parameters = parameters.bytes;
-  config.parameters.resize(kernel->parameterBytes);
-  config.primaries = std::move(primaries);
-  return Machine::instance().launch(std::move(config), options);
-}
-
 void check(const Problem &problem) {
-  std::shared_ptr<LoadedModule> scheduler = readyModule("flashmla_sched_meta.ptx"),
-                                attention = readyModule(problem.file), combiner = readyModule("flashmla_combine.ptx");
-  if (!scheduler || !attention || !combiner) {
+  FlashMla kernels(problem.file);
+  if (!kernels.isThere()) {
     GTEST_SKIP() << "ELAH_HARDWARE_PROVEN_PTX names no folder with FlashMLA's kernels";
   }
-  const int batch = static_cast<int>(problem.lengths.size()), rows = problem.queries * problem.heads;
-  const int rowBlocks = (rows + 63) / 64, parts = std::max(multiprocessors / rowBlocks, 1);
+  FlashMla::Step step;
+  step.batch = static_cast<int>(problem.lengths.size());
+  step.queries = problem.queries, step.heads = problem.heads, step.causal = problem.causal;
+  const int batch = step.batch, rows = step.rows(), parts = std::max(multiprocessors / step.rowBlocks(), 1);
   const int longest = *std::max_element(problem.lengths.begin(), problem.lengths.end());
   const int tablePitch = std::max((longest + 255) / 256 * 4, 4), pages = batch * tablePitch;
 
@@ -127,69 +61,16 @@ void check(const Problem &problem) {
   }
 
   DeviceBuffer bufferQ(q), bufferK(cache), bufferTable(table), lengths(problem.lengths),
-      out(size_t(batch) * rows * headV * 2), lse(size_t(batch) * rows * 4), schedule(size_t(parts) * 32),
-      splits((batch + 1) * 4), lseParts(size_t(batch + parts) * rows * 4),
-      outParts(size_t(batch + parts) * rows * headV * 4);
+      out(size_t(batch) * rows * headV * 2), lse(size_t(batch) * rows * 4);
+  step.pages = pages, step.tablePitch = tablePitch;
   RunOptions options = RunOptions::fromEnvironment();
   options.order = problem.order;
   options.seed = 11;
-
-  ScheduleParameters s = {};
-  s.batch = batch, s.queries = problem.queries, s.block = page, s.overhead = 5, s.topk = s.extraTopk = -1;
-  s.lengths = lengths.address(), s.schedule = schedule.address(), s.splits = splits.address(), s.parts = parts;
-  std::optional<Fault> fault = start(scheduler, kernelNamed(*scheduler, "get_mla_metadata"), {1, 1, 1}, 32,
-                                     (batch * 5 + 1) * 4, Parameters().add(s), options, problem.observer)
-                                   ->wait();
-  ASSERT_FALSE(fault) << fault->text;
-
-  AttentionParameters a = {};
-  a.batch = batch, a.queries = problem.queries, a.rows = rows, a.headK = headK, a.headV = headV;
-  a.headsQ = a.headsQPerK = problem.heads, a.headsK = 1, a.pages = pages, a.causal = problem.causal;
-  a.scale = 1 / std::sqrt(float(headK)), a.scaleLog2 = a.scale * float(M_LOG2E);
-  a.q = bufferQ.address(), a.k = bufferK.address(), a.o = out.address(), a.lse = lse.address();
-  a.qRow = headK, a.qHead = headK, a.qBatch = int64_t(rows) * headK;
-  a.kRow = headK, a.kHead = headK, a.kBatch = int64_t(page) * headK;
-  a.oRow = headV, a.oHead = int64_t(rows) * headV, a.oBatch = int64_t(rows) * headV;
-  a.table = bufferTable.address(), a.tableBatch = tablePitch, a.pageSize = page, a.lengths = lengths.address();
-  a.schedule = schedule.address(), a.parts = parts, a.splits = splits.address(), a.totalSplits = batch + parts;
-  a.lseParts = lseParts.address(), a.oParts = outParts.address();
-  TensorParameters t = {};
-  const uint64_t wide = headK * 2, narrow = headV * 2, sequence = uint64_t(rows);
-  t.shapeQ[0] = rows, t.shapeQ[1] = headK, t.shapeQ[2] = 1, t.shapeQ[3] = batch;
-  t.shapeK[0] = 1, t.shapeK[1] = pages;
-  t.shapeO[0] = rows, t.shapeO[1] = headV, t.shapeO[2] = 1, t.shapeO[3] = batch;
-  t.q = tiledMap(TensorType::BF16, a.q, {headK, sequence, 1, uint64_t(batch)}, {wide, wide, wide * rows},
-                 {64, 64, 1, 1}, 3);
-  t.k =
-      tiledMap(TensorType::BF16, a.k, {headK, page, 1, uint64_t(pages)}, {wide, wide, wide * page}, {64, 64, 1, 1}, 3);
-  t.o = tiledMap(TensorType::BF16, a.o, {headV, sequence, 1, uint64_t(batch)}, {narrow, narrow * rows, narrow * rows},
-                 {64, 64, 1, 1}, 3);
   auto begin = std::chrono::steady_clock::now();
-  std::shared_ptr<Grid> main =
-      start(attention, kernelNamed(*attention, "flash_fwd_splitkv_mla"), {uint32_t(rowBlocks), 1, uint32_t(parts)}, 256,
-            230912, Parameters().add(a).add(t), options, problem.observer);
-  if (!problem.overlapped) {
-    fault = main->wait();
-    ASSERT_FALSE(fault) << fault->text;
-  }
-
-  CombineParameters c = {};
-  c.batch = batch, c.queries = problem.queries, c.heads = problem.heads, c.headV = headV;
-  c.lse = c.lseParts = 0;
-  c.lse = lse.address(), c.out = out.address(), c.lseParts = lseParts.address(), c.outParts = outParts.address();
-  c.lseBatch = c.partsLse = rows, c.lseQuery = c.partsLseQuery = problem.heads;
-  c.outBatch = c.partsOut = rows * headV, c.outQuery = c.partsOutQuery = problem.heads * headV;
-  c.outHead = c.partsOutHead = headV;
-  c.schedule = schedule.address(), c.splits = splits.address(), c.parts = parts;
-  const int width = (parts + 31) / 32 * 32; // The kernel is made for 32, 64, 96, 128 or 160 splits.
-  const Kernel *combine = kernelNamed(*combiner, "ELi512ELi8ELi" + std::to_string(width) + "E");
-  ASSERT_TRUE(combine) << width;
-  std::shared_ptr<Grid> last =
-      start(combiner, combine, {uint32_t(batch * problem.queries), 1, uint32_t((problem.heads + 7) / 8)}, 256, 0,
-            Parameters().add(c), options, problem.observer, {main});
-  fault = main->wait();
-  ASSERT_FALSE(fault) << fault->text;
-  fault = last->wait();
+  std::optional<Fault> fault = kernels.run(
+      step,
+      {bufferQ.address(), bufferK.address(), bufferTable.address(), lengths.address(), out.address(), lse.address()},
+      parts, problem.overlapped, options, problem.observer);
   ASSERT_FALSE(fault) << fault->text;
   std::cout << "[  TIMING  ] " << std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()
             << " s\n";
@@ -277,7 +158,7 @@ TEST(FlashMla, FewHeads) {
 TEST(FlashMla, FastMath) {
   Problem problem;
   problem.lengths = {333};
-  problem.file = "flashmla_dense_decode_bf16_fast_math.ptx";
+  problem.file = FlashMla::fastMathFile;
   check(problem);
 }
 
