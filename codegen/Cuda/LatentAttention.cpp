@@ -109,14 +109,20 @@ std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &sh
   cache.sizes = {Extent::of(static_cast<int64_t>(dims)), Extent::of(pageTokens), Extent::cacheRows()};
   cache.strides = {2 * dims, 2 * dims * pageTokens};
   cache.box = {64, pageTokens, 1};
-  attention.maps = {queries, cache};
+  TensorMap output = queries;
+  output.operand = 5;
+  output.sizes[0] = Extent::of(shape.rank);
+  output.strides = {2 * static_cast<uint64_t>(shape.rank), 2 * static_cast<uint64_t>(shape.rank * shape.heads)};
+  output.box[2] = 1;
+  attention.maps = {queries, cache, output};
   attention.source =
       "#include \"kernels/latent_attention.cuh\"\nusing elah::uint16_t;\n" + constants +
       "static_assert(elah::LatentAttentionConfig<shape, schedule>::sharedBytes == " +
       std::to_string(attention.sharedBytes) + ");\nextern \"C\" __global__ void __launch_bounds__(256, 1)\n" +
       attention.symbol + "(" + parameters +
-      ",\n    const __grid_constant__ elah::TensorMap queries, const __grid_constant__ elah::TensorMap cache) "
-      "{\n  elah::latentAttention<shape, schedule>({positions, sequences, pages, dims}, &queries, &cache, output, "
+      ",\n    const __grid_constant__ elah::TensorMap queries, const __grid_constant__ elah::TensorMap cache,\n"
+      "    const __grid_constant__ elah::TensorMap outputs) {\n"
+      "  elah::latentAttention<shape, schedule>({positions, sequences, pages, dims}, &queries, &cache, &outputs, "
       "scratch,\n                                         " +
       floatLiteral(shape.scale) + ");\n}\n";
 

@@ -69,9 +69,8 @@ template <LatentAttentionShape shape, LatentAttentionSchedule schedule> struct L
   static constexpr int32_t planOffset = sumOffset + 2 * 64 * 4;
   static constexpr int32_t sharedBytes = planOffset + Plan::sharedBytes;
 
-  // Output rows are staged in the queries' place, padded so that eight rows lie in different banks.
-  static constexpr int32_t stagedPitch = 2 * shape.rank + 16;
-  static_assert(tileRows * stagedPitch <= pageOffset);
+  // The output is staged in the place of the queries.
+  static_assert((shape.rank + 63) / 64 <= queryTiles);
 };
 
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class LatentAttention {
@@ -82,9 +81,8 @@ template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class La
   static constexpr uint32_t allReady = 1, firstReady = 2, secondReady = 3, warpgroupReady = 4;
 
   const AttentionStep &step;
-  const TensorMap *queryMap, *cacheMap;
+  const TensorMap *queryMap, *cacheMap, *outputMap;
   const AttentionResults<Config::layout> results;
-  uint16_t *output;
   uint32_t shared;
   int32_t part, unit;
   int32_t warpgroup, row; ///< The first of this thread's two rows; the other is 8 below.
@@ -97,8 +95,8 @@ template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class La
 
 public:
   __device__ LatentAttention(const AttentionStep &step, const TensorMap *queryMap, const TensorMap *cacheMap,
-                             uint16_t *output, void *scratch, float scale, uint32_t shared)
-      : step(step), queryMap(queryMap), cacheMap(cacheMap), results(scratch), output(output), shared(shared),
+                             const TensorMap *outputMap, void *scratch, float scale, uint32_t shared)
+      : step(step), queryMap(queryMap), cacheMap(cacheMap), outputMap(outputMap), results(scratch), shared(shared),
         part(blockIdx.x / Config::units), unit(blockIdx.x % Config::units),
         warpgroup(__shfl_sync(0xffffffffu, static_cast<int32_t>(threadIdx.x / 128), 0)),
         row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4), softmax{scale * 1.44269504f} {}
@@ -107,6 +105,7 @@ public:
     if (threadIdx.x == 0) {
       ptx::prefetch_tensormap(queryMap);
       ptx::prefetch_tensormap(cacheMap);
+      ptx::prefetch_tensormap(outputMap);
       for (int32_t i = 0; i < Config::barriers; ++i) {
         ptx::mbarrier_init(barrier(i), 1);
       }
@@ -442,15 +441,15 @@ private:
     }
   }
 
-  /// Through shared memory, in the queries' place: a row's half is one copy.
+  /// Through shared memory, in the queries' place: each warp stores a tile of 64 columns, token by token, because a
+  /// group may have fewer of them than the tile has.
   __device__ void writeOutput(const AttentionPiece &piece) const {
-    constexpr int32_t columns = shape.rank;
-    const int32_t first = warpgroup * Config::halfColumns, lane = threadIdx.x % 32;
-    const uint32_t staged = shared + (threadIdx.x % 128 / 32 * 16 + lane % 16) * Config::stagedPitch + lane / 16 * 16;
 #pragma unroll
     for (int32_t j = 0; j < Config::halfColumns / 16; ++j) {
-      if (first + 16 * j < columns) {
-        ptx::stmatrix_x4(staged + 2 * (first + 16 * j), ptx::cvt_rn_bf16x2_f32(out[8 * j], out[8 * j + 1]),
+      const int32_t tile = warpgroup * Config::halfTiles + j / 4;
+      if (64 * tile + j % 4 * 16 < shape.rank) {
+        ptx::stmatrix_x4(fragmentRow(shared + tile * tileBytes, j % 4),
+                         ptx::cvt_rn_bf16x2_f32(out[8 * j], out[8 * j + 1]),
                          ptx::cvt_rn_bf16x2_f32(out[8 * j + 2], out[8 * j + 3]),
                          ptx::cvt_rn_bf16x2_f32(out[8 * j + 4], out[8 * j + 5]),
                          ptx::cvt_rn_bf16x2_f32(out[8 * j + 6], out[8 * j + 7]));
@@ -458,13 +457,12 @@ private:
     }
     ptx::fence_proxy_async_shared();
     ptx::bar_sync(warpgroupReady + warpgroup, 128);
-    const int32_t tileRow = threadIdx.x % 128;
-    const int32_t bytes = 2 * min(Config::halfColumns, columns - first);
-    if (bytes > 0 && isRow(piece, tileRow)) {
-      uint16_t *to =
-          output +
-          (static_cast<int64_t>(Rows::token(piece, tileRow)) * shape.heads + Rows::head(unit, tileRow)) * columns;
-      ptx::cp_async_bulk_store(to + first, shared + tileRow * Config::stagedPitch + 2 * first, bytes);
+    const int32_t warp = threadIdx.x % 128 / 32, tile = warpgroup * Config::halfTiles + warp;
+    if (threadIdx.x % 32 == 0 && warp < Config::halfTiles && 64 * tile < shape.rank) {
+      for (int32_t token = piece.token; token < piece.tokenEnd; ++token) {
+        ptx::cp_async_bulk_tensor_3d_store(outputMap, 64 * tile, unit * Config::tileHeads, token,
+                                           shared + tile * tileBytes + (token - piece.token) * Config::tileHeads * 128);
+      }
       ptx::cp_async_bulk_commit_group();
       ptx::cp_async_bulk_wait_group_read<0>();
     }
@@ -474,9 +472,10 @@ private:
 /// The kernel's body. `scale`: of scores.
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule>
 __device__ inline void latentAttention(const AttentionStep &step, const TensorMap *queryMap, const TensorMap *cacheMap,
-                                       uint16_t *output, void *scratch, float scale) {
+                                       const TensorMap *outputMap, void *scratch, float scale) {
   extern __shared__ __align__(1024) uint8_t memory[];
-  LatentAttention<shape, schedule>(step, queryMap, cacheMap, output, scratch, scale, ptx::cvta_to_shared(memory)).run();
+  LatentAttention<shape, schedule>(step, queryMap, cacheMap, outputMap, scratch, scale, ptx::cvta_to_shared(memory))
+      .run();
 }
 
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule>
