@@ -1,6 +1,5 @@
-// DeepGEMM's FP8 kernels with 1 x 128 and 128 x 128 scales: dense, grouped with contiguous rows, grouped with masks.
-// Shapes are baked into the kernels (N 4096, K 7168; 8 groups); M is free. Tolerance: its tests' 1e-3.
-#include "tests/runtime/emulator/hardware_proven/ready_ptx.h"
+// DeepGEMM's FP8 kernels give right results. Tolerance: its tests' 1e-3.
+#include "tests/runtime/emulator/hardware_proven/deepgemm.h"
 
 #include "checker/checker.h"
 #include "ops/tile_product.h"
@@ -12,7 +11,7 @@ using namespace emulator;
 
 namespace {
 
-constexpr uint32_t n = 4096, k = 7168, kBlocks = k / 128, multiprocessors = 132;
+constexpr uint32_t n = DeepGemm::n, k = DeepGemm::k, kBlocks = DeepGemm::kBlocks;
 
 /// e4m3 values with the spread of activations, and their scales.
 struct Quantised {
@@ -35,24 +34,9 @@ Quantised randomRows(uint64_t rows, size_t scales, uint32_t seed) {
   return result;
 }
 
-struct Gemm {
-  const char *file;
-  uint32_t blockM, blockN, stages, threads, cluster, groups;
-  uint32_t swizzleD; ///< in bytes
-};
-
-uint32_t aligned(uint32_t value, uint32_t to) { return (value + to - 1) / to * to; }
-
-uint32_t sharedBytes(const Gemm &gemm) {
-  uint32_t scalesB = kBlocks * 4 * (128 % gemm.blockN == 0 ? 1 : 2);
-  return aligned(gemm.blockM * gemm.blockN * 2, 1024) +
-         gemm.stages * (gemm.blockM * 128 + gemm.blockN * 128 + aligned(gemm.blockM * 4, 128)) + aligned(scalesB, 8) +
-         gemm.stages * 16;
-}
-
 /// Runs with `rows` rows of A a group slot (`slots` of them: 1, or one a group), and compares some columns of the rows
 /// that `group` gives a group for.
-void check(const Gemm &gemm, uint32_t rows, uint32_t slots, const std::vector<int32_t> &layout,
+void check(const DeepGemm &gemm, uint32_t rows, uint32_t slots, const std::vector<int32_t> &layout,
            const std::function<int(uint64_t row)> &group, const RunOptions &options, double *seconds = nullptr,
            Observer *observer = nullptr) {
   std::shared_ptr<LoadedModule> module = readyModule(gemm.file);
@@ -60,29 +44,17 @@ void check(const Gemm &gemm, uint32_t rows, uint32_t slots, const std::vector<in
     GTEST_SKIP() << "ELAH_HARDWARE_PROVEN_PTX names no folder with " << gemm.file;
   }
   const uint64_t total = uint64_t(rows) * slots;
-  const uint32_t pitch = aligned(rows, 4); // of A's scales, which lie [slot][K / 128][row]
+  const uint32_t pitch = DeepGemm::scalePitch(rows);
   Quantised a = randomRows(total, uint64_t(pitch) * kBlocks * slots, 1);
   Quantised b = randomRows(uint64_t(n) * gemm.groups, uint64_t(n / 128) * kBlocks * gemm.groups, 2);
   DeviceBuffer bufferA(a.values), scalesA(a.scales), bufferB(b.values), scalesB(b.scales), d(total * n * 2),
       groupLayout(layout.empty() ? std::vector<int32_t>(1) : layout);
-  const uint32_t innerD = gemm.swizzleD / 2;
-  TensorMapParameter mapA = tiledMap(TensorType::U8, bufferA.address(), {k, total}, {k}, {128, gemm.blockM}, 3);
-  TensorMapParameter mapB =
-      tiledMap(TensorType::U8, bufferB.address(), {k, uint64_t(n) * gemm.groups}, {k}, {128, gemm.blockN}, 3);
-  TensorMapParameter mapD =
-      tiledMap(TensorType::BF16, d.address(), {n, total}, {n * 2}, {innerD, gemm.blockM}, gemm.swizzleD == 128 ? 3 : 2);
-  TensorMapParameter mapScales = tiledMap(TensorType::F32, scalesA.address(), {pitch, uint64_t(kBlocks) * slots},
-                                          {uint64_t(pitch) * 4}, {gemm.blockM, 1}, 0);
-  Parameters parameters;
-  parameters.add(scalesB.address()).add(layout.empty() ? uint64_t(0) : groupLayout.address()).add(rows).add(n).add(k);
-  parameters.add(mapA).add(mapB).add(mapD).add(mapScales);
   ReadyLaunch launch;
   launch.observer = observer;
-  launch.grid[0] = multiprocessors;
-  launch.block = gemm.threads;
-  launch.cluster = gemm.cluster;
-  launch.dynamicSharedBytes = sharedBytes(gemm);
-  std::optional<Fault> fault = launch(module, module->kernels().front(), parameters, options);
+  const DeepGemm::Operands operands = {bufferA.address(), scalesA.address(),
+                                       bufferB.address(), scalesB.address(),
+                                       d.address(),       layout.empty() ? uint64_t(0) : groupLayout.address()};
+  std::optional<Fault> fault = gemm.run(launch, module, rows, slots, operands, options);
   ASSERT_FALSE(fault) << fault->text;
   if (seconds) {
     *seconds = launch.seconds;
@@ -123,28 +95,24 @@ RunOptions in(Order order) {
   return options;
 }
 
-constexpr Gemm dense = {"dg_fp8_1d2d.ptx", 128, 128, 5, 384, 2, 1, 128};
-constexpr Gemm contiguous = {"dg_fp8_1d2d_contig.ptx", 128, 160, 5, 384, 2, 8, 64};
-constexpr Gemm masked = {"dg_fp8_1d2d_masked.ptx", 64, 128, 7, 256, 1, 8, 128};
-
 } // namespace
 
 TEST(DeepGemm, Dense) {
   for (uint32_t rows : {128u, 64u, 200u}) {
-    check(dense, rows, 1, {}, [](uint64_t) { return 0; }, in(Order::Eager));
+    check(deepGemmDense, rows, 1, {}, [](uint64_t) { return 0; }, in(Order::Eager));
   }
 }
 
 TEST(DeepGemm, DenseInOtherOrders) {
   for (Order order : {Order::Lazy, Order::Random}) {
-    check(dense, 128, 1, {}, [](uint64_t) { return 0; }, in(order));
+    check(deepGemmDense, 128, 1, {}, [](uint64_t) { return 0; }, in(order));
   }
 }
 
 TEST(DeepGemm, ReportsNothingButTheStoreAtItsEnd) {
   // It ends without waiting until its last bulk stores have read shared memory, which hardware lets pass.
   Checker checker;
-  check(dense, 64, 1, {}, [](uint64_t) { return 0; }, in(Order::Random), nullptr, &checker);
+  check(deepGemmDense, 64, 1, {}, [](uint64_t) { return 0; }, in(Order::Random), nullptr, &checker);
   for (const Report &report : checker.reports().all()) {
     EXPECT_EQ(report.kind, ReportKind::SourceInUse) << report.toText();
   }
@@ -157,13 +125,13 @@ TEST(DeepGemm, GroupedContiguous) {
     layout.insert(layout.end(), 128, group);
   }
   const uint32_t rows = static_cast<uint32_t>(layout.size());
-  check(contiguous, rows, 1, layout, [&](uint64_t row) { return layout[row]; }, in(Order::Eager));
+  check(deepGemmContiguous, rows, 1, layout, [&](uint64_t row) { return layout[row]; }, in(Order::Eager));
 }
 
 TEST(DeepGemm, GroupedMasked) {
   const std::vector<int32_t> counts = {64, 0, 17, 128, 1, 0, 100, 5};
   check(
-      masked, 128, 8, counts,
+      deepGemmMasked, 128, 8, counts,
       [&](uint64_t row) { return row % 128 < uint64_t(counts[row / 128]) ? static_cast<int>(row / 128) : -1; },
       in(Order::Eager));
 }
@@ -171,7 +139,7 @@ TEST(DeepGemm, GroupedMasked) {
 TEST(DeepGemm, Speed) {
   // As many operations as 128 x 7168 x 16384 have: M 512 of this kernel's N and K.
   double seconds = 0;
-  check(dense, 512, 1, {}, [](uint64_t) { return 0; }, in(Order::Eager), &seconds);
+  check(deepGemmDense, 512, 1, {}, [](uint64_t) { return 0; }, in(Order::Eager), &seconds);
   if (seconds > 0) {
     std::cout << "[  TIMING  ] 30 GFLOP of FP8 GEMM in " << seconds << " s, " << 2.0 * 512 * n * k / seconds / 1e9
               << " GFLOP/s\n";

@@ -58,8 +58,9 @@ struct ReadyLaunch {
   uint32_t grid[3] = {1, 1, 1};
   uint32_t block = 128, cluster = 1;
   uint32_t dynamicSharedBytes = 0;
-  double seconds = 0;           ///< of the last run
-  Observer *observer = nullptr; ///< who looks on
+  double seconds = 0;             ///< of the last run
+  Observer *observer = nullptr;   ///< who looks on
+  std::shared_ptr<Grid> launched; ///< of the last run
 
   std::optional<Fault> operator()(std::shared_ptr<LoadedModule> module, const Kernel *kernel,
                                   const Parameters &parameters, const RunOptions &options) {
@@ -74,7 +75,7 @@ struct ReadyLaunch {
     config.parameters = parameters.bytes;
     config.parameters.resize(kernel->parameterBytes);
     auto begin = std::chrono::steady_clock::now();
-    std::optional<Fault> fault = Machine::instance().launch(std::move(config), options)->wait();
+    std::optional<Fault> fault = (launched = Machine::instance().launch(std::move(config), options))->wait();
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return fault;
   }
