@@ -3,6 +3,7 @@
 // constants agree within about a tenth.
 #include "codegen/Cuda/GemmSchedule.h"
 #include <algorithm>
+#include <bit>
 #include <elah/cuda_kernel.h>
 
 namespace elah::cuda {
@@ -186,35 +187,72 @@ std::string whyIllegal(const GemmProblem &problem, const GemmSchedule &schedule,
   return "";
 }
 
+/// Widths of tiles that are worth a try: powers of two, whose columns share a scale, and of the others those for which
+/// there is no narrower one that needs as few tiles.
+static std::vector<unsigned> widthsOf(const GemmProblem &problem) {
+  std::vector<unsigned> widths;
+  const int64_t halves = problem.halves(), step = 16 * halves;
+  int64_t tilesBefore = 0;
+  for (int64_t width = step; width <= 256; width += step) {
+    const int64_t tiles = ceilDiv(problem.columns, width / halves);
+    const bool isPower = std::has_single_bit(static_cast<uint64_t>(width));
+    // A quantized SwiGLU has one width only.
+    if (tiles != tilesBefore || (isPower && tilesBefore > 1) || problem.output == GemmOutput::SwigluF8) {
+      widths.push_back(static_cast<unsigned>(width));
+    }
+    tilesBefore = tiles;
+  }
+  return widths;
+}
+
+/// So many tiles of rows a group that what runs at a time needs the fewest rows and columns together.
+static unsigned rowGroupOf(const GemmProblem &problem, const GemmSchedule &schedule) {
+  auto bytes = [&](int64_t group) {
+    return group * schedule.tileRows * schedule.clusterRows + ceilDiv(schedule.blocks, group * schedule.clusterRows) *
+                                                                  outputColumnsOf(problem, schedule) * problem.halves();
+  };
+  return bytes(8) <= bytes(16) ? 8 : 16;
+}
+
 std::vector<GemmSchedule> legalGemmSchedules(const GemmProblem &problem, int64_t rows, const CudaTarget &target) {
   std::vector<GemmSchedule> schedules;
-  constexpr std::pair<unsigned, unsigned> tileRows[] = {{64, 1}, {128, 1}, {128, 2}, {256, 2}};
-  constexpr std::pair<unsigned, unsigned> clusters[] = {{1, 1}, {2, 1}, {1, 2}};
+  // 128 rows of one warpgroup are legal, too, but nothing then hides the end of a product.
+  constexpr std::pair<unsigned, unsigned> tileRows[] = {{64, 1}, {128, 2}, {256, 2}};
+  struct Sharing {
+    unsigned clusterRows, clusterColumns, splits;
+  };
+  // Parts of k are for few tiles, for which pairs have nothing to share that counts.
+  constexpr Sharing sharings[] = {{1, 1, 1}, {2, 1, 1}, {1, 2, 1}, {1, 1, 2},  {1, 1, 3},
+                                  {1, 1, 4}, {1, 1, 6}, {1, 1, 8}, {1, 1, 12}, {1, 1, 16}};
   for (auto [rowsOfTile, warpgroups] : tileRows) {
-    for (unsigned columns = 16; columns <= 256; columns += 16) {
-      // Wider than all columns, rounded up: the same tile with more nothing.
-      if (columns >= 32 * problem.halves() && columns - 16 * problem.halves() >= problem.columns * problem.halves() &&
-          problem.output != GemmOutput::SwigluF8) {
-        continue;
-      }
-      for (auto [clusterRows, clusterColumns] : clusters) {
-        for (unsigned splits : {1u, 2u, 3u, 4u, 6u, 8u, 12u, 16u}) {
-          for (unsigned rowGroup : {8u, 16u}) {
-            GemmSchedule schedule{rowsOfTile, columns,     warpgroups,
-                                  2,          clusterRows, clusterColumns,
-                                  splits,     rowGroup,    target.multiprocessors};
-            // As many stages as fit and help: k is no longer than that.
-            unsigned stageBytes = (rowsOfTile + columns) * 128 + 16;
-            unsigned others = gemmSharedBytes(problem, schedule) - 2 * stageBytes;
-            if (others + 2 * stageBytes > target.sharedPerBlock) {
-              continue;
-            }
-            schedule.stages = std::min({(target.sharedPerBlock - others) / stageBytes, 16u,
-                                        static_cast<unsigned>(std::max<int64_t>(2, problem.depthBlocks()))});
-            if (whyIllegal(problem, schedule, rows, target).empty()) {
-              schedules.push_back(schedule);
-            }
-          }
+    for (unsigned columns : widthsOf(problem)) {
+      for (auto [clusterRows, clusterColumns, splits] : sharings) {
+        GemmSchedule schedule{.tileRows = rowsOfTile,
+                              .tileColumns = columns,
+                              .mathWarpgroups = warpgroups,
+                              .stages = 2,
+                              .clusterRows = clusterRows,
+                              .clusterColumns = clusterColumns,
+                              .splits = splits,
+                              .blocks = target.multiprocessors / 2 * 2};
+        schedule.rowGroup = rowGroupOf(problem, schedule);
+        // Whole tiles, or whole blocks of a pair, without a row or column; more parts than there is room for.
+        const int64_t tileColumns = ceilDiv(problem.columns, outputColumnsOf(problem, schedule));
+        if ((rowsOfTile > 64 && rowsOfTile / 2 >= rows) || (clusterRows > 1 && rows <= rowsOfTile) ||
+            (clusterColumns > 1 && tileColumns == 1) ||
+            (splits > 1 && tilesOf(problem, schedule, rows) * splits > 2 * schedule.blocks)) {
+          continue;
+        }
+        // As many stages as fit and help: k is no longer than that.
+        unsigned stageBytes = (rowsOfTile + columns) * 128 + 16;
+        unsigned others = gemmSharedBytes(problem, schedule) - 2 * stageBytes;
+        if (others + 2 * stageBytes > target.sharedPerBlock) {
+          continue;
+        }
+        schedule.stages = std::min({(target.sharedPerBlock - others) / stageBytes, 16u,
+                                    static_cast<unsigned>(std::max<int64_t>(2, problem.depthBlocks()))});
+        if (whyIllegal(problem, schedule, rows, target).empty()) {
+          schedules.push_back(schedule);
         }
       }
     }
