@@ -50,10 +50,13 @@ kernel::Compute attentionCompute(ProgramBuilder &program, Value weight) {
   return isF32 ? kernel::Compute::F32 : kernel::Compute::BF16X2;
 }
 
-/// The same for several linear maps: f32 if one of them is.
+/// The same for several linear maps, or parts of one: f32 if one of them is.
 kernel::Compute attentionCompute(ProgramBuilder &program, ArrayRef<Value> maps) {
   kernel::Compute compute = program.target.isCuda ? kernel::Compute::BF16 : kernel::Compute::BF16X2;
   bool isAlike = llvm::all_of(maps, [&](Value map) {
+    while (auto slice = map.getDefiningOp<r1::SliceOp>()) {
+      map = slice.getInput();
+    }
     auto linear = map.getDefiningOp<r1::LinearOp>();
     return linear && attentionCompute(program, linear.getWeight()) == compute;
   });

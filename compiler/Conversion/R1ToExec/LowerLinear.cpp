@@ -234,6 +234,17 @@ LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program) {
   return success();
 }
 
+LogicalResult lower(r1::SliceOp op, ProgramBuilder &program) {
+  bool isRead = llvm::all_of(op->getUsers(), llvm::IsaPred<r1::AttentionOp, r1::LatentAttentionOp, r1::SliceOp>);
+  int64_t first = static_cast<int64_t>(op.getStart());
+  if (op.getAxis() != 1 || op.getStep() != 1 || first < 0 || !isRead) {
+    return op.emitOpError() << "expected columns of rows, read by attention alone";
+  }
+  program.bind(op.getResult(),
+               program.columns(op.getLoc(), program.rows(op.getInput()), first, widthOf(op.getResult())));
+  return success();
+}
+
 LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
   if (op.getLhs().getType() != op.getType() || op.getRhs().getType() != op.getType()) {
     return op.emitOpError() << "expected a sum of equal types, found " << op.getLhs().getType() << " and "

@@ -14,6 +14,8 @@ mlir::LogicalResult lower(r1::RmsNormOp op, ProgramBuilder &program);
 /// Linear maps of one input become one product where the first of them stands.
 mlir::LogicalResult lower(r1::LinearOp op, ProgramBuilder &program);
 mlir::LogicalResult lower(r1::SwigluOp op, ProgramBuilder &program);
+/// Columns of rows: a part of a buffer, such as the queries of a product that makes queries, keys and values.
+mlir::LogicalResult lower(r1::SliceOp op, ProgramBuilder &program);
 /// Adds the terms that have waited for this sum to the residual, in place.
 mlir::LogicalResult lower(r1::AddOp op, ProgramBuilder &program);
 

@@ -41,6 +41,7 @@ SmallVector<Value> activationsOf(Operation &op) {
   return TypeSwitch<Operation *, SmallVector<Value>>(&op)
       .Case<r1::AddOp, r1::SwigluOp>([](auto sum) { return llvm::to_vector(sum->getOperands()); })
       .Case<r1::LinearOp, r1::RmsNormOp>([](auto unary) { return SmallVector<Value>{unary.getInput()}; })
+      .Case([](r1::SliceOp slice) { return SmallVector<Value>{slice.getInput()}; })
       .Case([](r1::AttentionOp attention) {
         return SmallVector<Value>{attention.getQuery(), attention.getKey(), attention.getValue()};
       })
@@ -72,7 +73,7 @@ LogicalResult lowerOperation(Operation &op, ProgramBuilder &program) {
   }
   return TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<r1::AddOp, r1::AttentionOp, r1::EmbeddingOp, r1::ExpertsOp, r1::LatentAttentionOp, r1::LinearOp,
-            r1::RmsNormOp, r1::RouteOp, r1::SwigluOp>([&](auto known) { return lower(known, program); })
+            r1::RmsNormOp, r1::RouteOp, r1::SliceOp, r1::SwigluOp>([&](auto known) { return lower(known, program); })
       .Case([](r1::WeightOp) { return success(); }) // Its users name it in their recipes.
       .Case([&](func::ReturnOp result) -> LogicalResult {
         Value logits = program.logitRowsOf(result.getOperand(0), kernel::Compute::F32);

@@ -548,3 +548,24 @@ module attributes {r1.max_context = 128 : i64} {
 // expected-error@+1 {{expected the attribute r1.max_context}}
 module {
 }
+
+// -----
+
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+!rows = tensor<?x64xf32>
+!i = tensor<?xi32>
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : tensor<64xbf16>
+    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
+    // expected-error@+1 {{expected columns of rows, read by attention alone}}
+    %s = r1.slice %h axis 0 from 0 to 2 : (!rows) -> tensor<2x64xf32>
+    %n = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (tensor<2x64xf32>, tensor<64xbf16>) -> tensor<2x64xf32>
+    %m = r1.add %n, %n : tensor<2x64xf32>
+    %l = r1.linear %h, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
