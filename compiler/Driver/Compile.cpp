@@ -391,8 +391,8 @@ private:
         return BadData;
       }
     }
-    PipelineOptions pipeline{options.cpu,      gpu != nullptr,     maxContext,
-                             options.maxBatch, options.maxPrefill, options.precision};
+    PipelineOptions pipeline{options.cpu,        gpu != nullptr,    maxContext,   options.maxBatch,
+                             options.maxPrefill, options.precision, modelFolder()};
     int status = Done;
     auto phaseEnds = [&](Phase phase) {
       passes.addPass(std::make_unique<PhaseEnd>([this, phase, &status](ModuleOp current) {
@@ -415,7 +415,7 @@ private:
   LogicalResult explainGraph() {
     OwningOpRef<ModuleOp> copy = module->clone();
     PassManager passes(&context);
-    buildFusionPipeline(passes);
+    buildFusionPipeline(passes, modelFolder());
     if (failed(passes.run(*copy))) {
       return failure();
     }

@@ -22,7 +22,7 @@ void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::
   // A graph of primitives becomes the composites that it means; a checkpoint is made of them from the start. What is
   // said twice is said once, and what needs no kernel is folded. After it, every operation is work that a step must do,
   // a value has one definition, and what has a kernel of its own is one operation.
-  buildFusionPipeline(passes);
+  buildFusionPipeline(passes, options.weightFolder);
   if (!phaseEnds(Phase::R1)) {
     return;
   }
@@ -87,6 +87,8 @@ struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
                              llvm::cl::init(0)};
   Option<int64_t> maxSequences{*this, "max-sequences", llvm::cl::desc("Sequences in one step"), llvm::cl::init(8)};
   Option<int64_t> maxTokens{*this, "max-tokens", llvm::cl::desc("Tokens in one step"), llvm::cl::init(512)};
+  Option<std::string> weightFolder{*this, "weights", llvm::cl::desc("The folder of the model's files"),
+                                   llvm::cl::init("")};
   Option<std::string> precision{*this, "precision", llvm::cl::desc("auto, bf16 or f32"), llvm::cl::init("auto")};
 };
 
@@ -96,8 +98,8 @@ void registerPipeline() {
   PassPipelineRegistration<PipelineCommandLine>(
       "elah-pipeline", "All passes from an imported r1 module to a finished exec module, as elah compile runs them",
       [](OpPassManager &passes, const PipelineCommandLine &line) {
-        PipelineOptions options{line.cpu,          line.isCuda,    line.maxContext,
-                                line.maxSequences, line.maxTokens, line.precision};
+        PipelineOptions options{line.cpu,       line.isCuda,    line.maxContext,  line.maxSequences,
+                                line.maxTokens, line.precision, line.weightFolder};
         buildPipeline(passes, options, [](Phase) { return true; });
       });
   PassPipelineRegistration<>("elah-graph-pipeline", "All passes for a plain graph, from r1 to a finished exec module",

@@ -3,7 +3,6 @@
 // exporters agree on them (optimum, torch.onnx of transformers' models, the ONNX Runtime GenAI builder, mobius).
 #include "compiler/Transforms/AdoptLanguageModel.h"
 #include "compiler/Transforms/Passes.h"
-#include "compiler/Transforms/Probe.h"
 #include "dialects/R1/R1.h"
 #include "llvm/Support/Regex.h"
 #include <map>
@@ -24,9 +23,15 @@ struct Past {
   BlockArgument argument;
   int64_t layer = 0;
   r1::CachePart part = r1::CachePart::Key;
+  r1::ConcatOp present; ///< The past, and what a step puts behind it.
 
-  int64_t heads() const { return cast<RankedTensorType>(argument.getType()).getDimSize(1); }
-  int64_t width() const { return cast<RankedTensorType>(argument.getType()).getDimSize(3); }
+  // An input's own type may leave open what the keys and values behind it settle.
+  int64_t heads() const { return presentType().getDimSize(1); }
+  int64_t width() const { return presentType().getDimSize(3); }
+  bool isSettled() const { return !presentType().isDynamicDim(1) && !presentType().isDynamicDim(3); }
+
+private:
+  RankedTensorType presentType() const { return cast<RankedTensorType>(Value(r1::ConcatOp(present)).getType()); }
 };
 
 /// An exported language model: its inputs, and what a step needs of its results.
@@ -57,8 +62,19 @@ std::optional<std::pair<int64_t, r1::CachePart>> pastNamed(StringRef name) {
              : std::optional(std::pair(layer, part == "key" ? r1::CachePart::Key : r1::CachePart::Value));
 }
 
-bool isPast(RankedTensorType type) {
-  return type.getRank() == 4 && !type.isDynamicDim(1) && !type.isDynamicDim(3) && type.getElementType().isF32();
+/// The concatenation of a past and what a step adds to it, if that is the one use of the past's elements.
+r1::ConcatOp presentOf(BlockArgument past) {
+  r1::ConcatOp present;
+  for (Operation *user : past.getUsers()) {
+    auto concat = dyn_cast<r1::ConcatOp>(user);
+    if (concat && !present && concat.getAxis() == 2 && concat.getInputs().size() == 2 &&
+        concat.getInputs()[0] == past) {
+      present = concat;
+    } else if (!isa<r1::DimOp, r1::ShapeOp>(user)) {
+      return {};
+    }
+  }
+  return present;
 }
 
 /// The type of a cache for these pasts; null if layers differ or are missing.
@@ -79,21 +95,6 @@ r1::CacheType cacheTypeOf(ArrayRef<Past> pasts) {
   return isComplete
              ? r1::CacheType::get(pasts.front().argument.getContext(), r1::CacheKind::KeyValue, layers, keys, values)
              : r1::CacheType();
-}
-
-/// The concatenation of a past and what a step adds to it, if that is the one use of the past's elements.
-r1::ConcatOp presentOf(const Past &past) {
-  r1::ConcatOp present;
-  for (Operation *user : past.argument.getUsers()) {
-    auto concat = dyn_cast<r1::ConcatOp>(user);
-    if (concat && !present && concat.getAxis() == 2 && concat.getInputs().size() == 2 &&
-        concat.getInputs()[0] == past.argument) {
-      present = concat;
-    } else if (!isa<r1::DimOp, r1::ShapeOp>(user)) {
-      return {};
-    }
-  }
-  return present;
 }
 
 /// Reads the function as a language model; says what is in the way if it is none.
@@ -132,16 +133,21 @@ public:
         return {};
       }
     }
+    for (Past &past : model.pasts) {
+      std::string name = nameOf(past.argument);
+      past.present = presentOf(past.argument);
+      if (!past.present) {
+        return fail(name + ": expected that keys and values are put behind it and nothing else reads it; a buffer of "
+                           "fixed length that is written into is not supported");
+      }
+      if (!past.isSettled()) {
+        return fail(name + ": the number of heads or their width is not known: " + text(past.present.getType()));
+      }
+    }
     if (!model.pasts.empty()) {
       model.cacheType = cacheTypeOf(model.pasts);
       if (!model.cacheType) {
         return fail("the past keys and values of some layer are missing, or not as wide as those of the others");
-      }
-    }
-    for (const Past &past : model.pasts) {
-      if (!presentOf(past)) {
-        return fail(nameOf(past.argument) + ": expected that keys and values are put behind it and nothing else reads "
-                                            "it; a buffer of fixed length that is written into is not supported");
       }
     }
     return model;
@@ -189,8 +195,8 @@ private:
       return expect(type && type.getRank() == 1, "integers [sequence]");
     }
     if (std::optional<std::pair<int64_t, r1::CachePart>> named = pastNamed(name)) {
-      model.pasts.push_back({argument, named->first, named->second});
-      return expect(type && isPast(type), "f32 [batch, heads, past, width] with known heads and width");
+      model.pasts.push_back({argument, named->first, named->second, {}});
+      return expect(type && type.getRank() == 4 && type.getElementType().isF32(), "f32 [batch, heads, past, width]");
     }
     fail("input '" + name +
          "' is none that a step has: input_ids, attention_mask, position_ids, cache_position, and past keys and values "
@@ -201,32 +207,6 @@ private:
   func::FuncOp function;
   LanguageModel model;
 };
-
-/// Makes sizes static that are the same in steps of different sizes. Graphs compute shapes from the sizes of their
-/// inputs, and with the batch gone most of what they compute are numbers.
-void refineTypes(func::FuncOp function) {
-  Probe probes[] = {Probe(3, 5), Probe(7, 2), Probe(11, 13)};
-  for (Operation &op : function.front().without_terminator()) {
-    for (Value value : op.getResults()) {
-      auto type = dyn_cast<RankedTensorType>(value.getType());
-      if (!type || type.hasStaticShape() || !isa<r1::R1Dialect>(op.getDialect())) {
-        continue;
-      }
-      SmallVector<int64_t> shape(type.getShape());
-      SmallVector<std::optional<RankedTensorType>> found;
-      for (Probe &probe : probes) {
-        found.push_back(probe.typeOf(value));
-      }
-      for (auto [axis, size] : llvm::enumerate(shape)) {
-        bool isSame = ShapedType::isDynamic(size) && llvm::all_of(found, [&, axis = axis](auto &step) {
-                        return step && step->getDimSize(axis) == found.front()->getDimSize(axis);
-                      });
-        size = isSame ? found.front()->getDimSize(axis) : size;
-      }
-      value.setType(type.clone(shape));
-    }
-  }
-}
 
 class Adoption {
 public:
@@ -251,7 +231,7 @@ public:
     // Presents first, in the order of the graph: the pasts in front of them are reads of what the cache had.
     SmallVector<std::pair<r1::ConcatOp, Past>> presents;
     for (const Past &past : model.pasts) {
-      presents.push_back({presentOf(past), past});
+      presents.push_back({past.present, past});
     }
     llvm::sort(presents, [](auto &lhs, auto &rhs) { return lhs.first->isBeforeInBlock(rhs.first); });
     Value read;
@@ -380,7 +360,6 @@ struct AdoptLanguageModelPass : impl::AdoptLanguageModelPassBase<AdoptLanguageMo
       return; // A plain graph.
     }
     Adoption(function, *model).run();
-    refineTypes(function);
   }
 };
 

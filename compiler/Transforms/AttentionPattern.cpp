@@ -28,12 +28,38 @@ std::optional<HostTensor> logitsFor(const AttentionPattern &pattern, Probe &prob
   return values ? std::optional(std::move(values->front())) : std::nullopt;
 }
 
+/// Whether `condition` holds for rows of the softmax that see no key: their greatest score is -inf, or they are no
+/// number.
+bool isOfBlindRows(Value condition, r1::SoftmaxOp softmax) {
+  while (isa_and_nonnull<r1::ReshapeOp, r1::BroadcastToOp>(condition.getDefiningOp())) {
+    condition = condition.getDefiningOp()->getOperand(0);
+  }
+  auto compare = condition.getDefiningOp<r1::CompareOp>();
+  if (compare && compare.getLhs() == compare.getRhs()) {
+    return compare.getComparison() == r1::Comparison::NotEqual && withoutFloatCasts(compare.getLhs()) == softmax;
+  }
+  auto greatest = compare ? withoutFloatCasts(compare.getLhs()).getDefiningOp<r1::ReduceOp>() : r1::ReduceOp();
+  std::optional<double> lowest = greatest ? numberOf(compare.getRhs()) : std::nullopt;
+  return lowest && *lowest < hidden && compare.getComparison() == r1::Comparison::Equal &&
+         greatest.getReduction() == r1::Reduction::Max && greatest.getInput() == softmax.getInput();
+}
+
 } // namespace
+
+r1::SoftmaxOp softmaxOf(Value probabilities) {
+  Value value = withoutFloatCasts(probabilities);
+  // Under a causal mask there are no such rows: each query sees its own key.
+  if (auto guard = value.getDefiningOp<r1::SelectOp>(); guard && numberOf(guard.getOnTrue()) == 0.0) {
+    auto softmax = withoutFloatCasts(guard.getOnFalse()).getDefiningOp<r1::SoftmaxOp>();
+    return softmax && isOfBlindRows(guard.getCondition(), softmax) ? softmax : r1::SoftmaxOp();
+  }
+  return value.getDefiningOp<r1::SoftmaxOp>();
+}
 
 FailureOr<AttentionPattern> AttentionPattern::match(Fusion &fusion, r1::MatmulOp sums, const Positional &positional) {
   AttentionPattern pattern;
   pattern.sums = sums;
-  pattern.softmax = withoutFloatCasts(sums.getLhs()).getDefiningOp<r1::SoftmaxOp>();
+  pattern.softmax = softmaxOf(sums.getLhs());
   if (!pattern.softmax) {
     return failure();
   }

@@ -26,6 +26,9 @@ struct AttentionPattern {
   mlir::LogicalResult expectCausal(Fusion &fusion, mlir::Value positions, bool isCached) const;
 };
 
+/// The softmax that gives these probabilities, if one does, but for rows that see no key and are made zero.
+r1::SoftmaxOp softmaxOf(mlir::Value probabilities);
+
 /// How the heads of a product's operands are laid out: batch dimensions of both, aligned.
 struct Heads {
   TensorView::Dimension left, right; ///< Of equal sizes; the outer ones first.

@@ -132,8 +132,7 @@ struct FuseLatentAttentionPass : impl::FuseLatentAttentionPassBase<FuseLatentAtt
 private:
   static FailureOr<LatentPattern> match(Fusion &fusion, const Positional &positional, r1::MatmulOp sums) {
     // Only what has a part that all heads share is reported when it nearly matches: the rest is other attention.
-    auto softmax = withoutFloatCasts(sums.getLhs()).getDefiningOp<r1::SoftmaxOp>();
-    if (!softmax) {
+    if (!softmaxOf(sums.getLhs())) {
       return failure();
     }
     LatentPattern latent;

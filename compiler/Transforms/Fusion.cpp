@@ -150,10 +150,34 @@ bool isWeight(Value value) {
   return op ? isa<r1::WeightOp, r1::ConstantOp>(op) : cast<RankedTensorType>(value.getType()).hasStaticShape();
 }
 
+/// Makes a weight that is stored with sizes of 1 around its elements a view of a vector. Gives the vector; the value
+/// itself if it is no such weight.
+Value withoutUnitSizes(Value value) {
+  auto weight = value.getDefiningOp<r1::WeightOp>();
+  auto type = cast<RankedTensorType>(value.getType());
+  if (!weight || type.getRank() < 2 || weight.getParts().size() != 1 || type.getEncoding() ||
+      llvm::count_if(type.getShape(), [](int64_t size) { return size != 1; }) > 1) {
+    return value;
+  }
+  auto flat = RankedTensorType::get(type.getNumElements(), type.getElementType());
+  auto part = cast<r1::WeightAttr>(weight.getParts()[0]);
+  Attribute vector = r1::WeightAttr::get(weight.getContext(), part.getFile(), part.getName(), part.getOffset(),
+                                         part.getSize(), flat, r1::WeightAttr());
+  ElementsAttr known;
+  if (auto elements = dyn_cast_or_null<DenseElementsAttr>(weight.getValueAttr())) {
+    known = elements.reshape(flat);
+  }
+  OpBuilder builder(weight);
+  Value result = r1::WeightOp::create(builder, weight.getLoc(), flat, builder.getArrayAttr(vector), known);
+  value.replaceAllUsesWith(r1::ReshapeOp::create(builder, weight.getLoc(), result, type.getShape()));
+  return result;
+}
+
 } // namespace
 
 Value weightVectorOf(Value value, int64_t size) {
   while (true) {
+    value = withoutUnitSizes(value);
     TensorView view = TensorView::of(value);
     if (view.source == value) {
       if (auto cast_ = value.getDefiningOp<r1::CastOp>()) {

@@ -12,9 +12,10 @@ namespace elah {
 #define GEN_PASS_REGISTRATION
 #include "compiler/Transforms/Passes.h.inc"
 
-/// Adds all fusions, from primitives to the composites that they mean.
-void buildFusionPipeline(mlir::OpPassManager &passes);
-/// Makes that known to elah-opt as `-r1-fuse`.
+/// Adds all fusions, from primitives to the composites that they mean. `weightFolder` is where the model's files lie:
+/// some tables have to be read to be known.
+void buildFusionPipeline(mlir::OpPassManager &passes, llvm::StringRef weightFolder = {});
+/// Makes that known to elah-opt as `-r1-fuse`, `-r1-fuse=weights=FOLDER`.
 void registerFusionPipeline();
 
 } // namespace elah

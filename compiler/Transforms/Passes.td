@@ -85,6 +85,26 @@ def AdoptLanguageModelPass : Pass<"r1-adopt-language-model", "::mlir::ModuleOp">
   let dependentDialects = ["::elah::r1::R1Dialect"];
 }
 
+def SettleSizesPass : FusePass<"r1-settle-sizes"> {
+  let summary = "Makes sizes static that are the same in steps of different sizes.";
+  let description = [{
+    For a function `@forward(tokens, positions, ...)`: what shapes are computed from is known but for the numbers of tokens
+    and of rows in the cache, so a size that does not change with these is a number. Run it where `r1-infer-shapes`, which
+    does not compute, can tell no more.
+
+    Before:
+    ```mlir
+    %0 = r1.shape %x : (tensor<?x8xf32>) -> tensor<2xi64>
+    %1 = r1.concat %one, %0 axis 0 : (tensor<1xi64>, tensor<2xi64>) -> tensor<3xi64>
+    %2 = r1.reshape %x to %1 : (tensor<?x8xf32>, tensor<3xi64>) -> tensor<?x?x?xf32>
+    ```
+    After:
+    ```mlir
+    %2 = r1.reshape %x to %1 : (tensor<?x8xf32>, tensor<3xi64>) -> tensor<1x?x8xf32>
+    ```
+  }];
+}
+
 def AttachCachePass : FusePass<"r1-attach-cache"> {
   let summary = "Lets the attention of a model that was exported without pasts remember what is behind.";
   let description = [{
@@ -197,6 +217,29 @@ def FuseEmbeddingPass : FusePass<"r1-fuse-embedding"> {
     %1 = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<71x50xbf16>) -> tensor<?x50xf32>
     ```
   }];
+}
+
+def ComputeRopeTablesPass : FusePass<"r1-compute-rope-tables"> {
+  let summary = "Replaces look-ups of positions in tables of cosines and sines by what the tables hold.";
+  let description = [{
+    Two tables of one shape, of which every row is that of the cosines, or sines, of a multiple of one angle for each
+    column. Their elements are read from `weights`, the folder in which the model's files lie.
+
+    Before:
+    ```mlir
+    %cos = r1.weight [#r1.weight<"cos_cache" in "model.onnx.data" at 0 size 8192 : tensor<512x4xf32>>] : tensor<512x4xf32>
+    %0 = r1.gather %cos, %positions axis 0 : (tensor<512x4xf32>, tensor<1x?xi64>) -> tensor<1x?x4xf32>
+    ```
+    After:
+    ```mlir
+    %frequencies = r1.constant dense<[1.0, 0.1, 0.01, 0.001]> : tensor<4xf32>
+    %0 = r1.cast %positions to f32 : (tensor<1x?xi64>) -> tensor<1x?xf32>
+    %1 = r1.reshape %0 to [1, -1, 1] : (tensor<1x?xf32>) -> tensor<1x?x1xf32>
+    %2 = r1.mul %1, %frequencies : (tensor<1x?x1xf32>, tensor<4xf32>) -> tensor<1x?x4xf32>
+    %3 = r1.cos %2 : tensor<1x?x4xf32>
+    ```
+  }];
+  let options = [Option<"weightFolder", "weights", "std::string", "\"\"", "The folder of the model's files.">];
 }
 
 def FuseRopePass : FusePass<"r1-fuse-rope"> {

@@ -55,32 +55,45 @@ Value rotated(const Node &n, Value value, Value cosines, Value sines, bool isInt
 namespace {
 
 /// Each of the heads for all queries that share it: [B, kv_heads, T, D] as [B, heads, T, D].
-Value repeatedHeads(const Node &n, Value value, int64_t heads) {
-  int64_t own = Node::type(value).getDimSize(1);
-  n.expect(!ShapedType::isDynamic(own) && own > 0 && heads % own == 0,
-           "the " + Twine(heads) + " heads of queries must be a multiple of those of keys and values");
-  if (own == heads) {
+Value repeatedHeads(const Node &n, Value value, Size heads) {
+  Size own = n.sizeOf(value, 1), group(1);
+  if (heads.computed || own.computed) {
+    group = Size(n.div(n.valueOf(heads), n.valueOf(own)));
+  } else {
+    n.expect(own.known > 0 && heads.known % own.known == 0,
+             "the " + Twine(heads.known) + " heads of queries must be a multiple of those of keys and values");
+    group = Size(heads.known / own.known);
+  }
+  if (!group.computed && group.known == 1) {
     return value;
   }
-  Sizes sizes = n.sizesOf(value), repeated = sizes;
-  repeated.insert(repeated.begin() + 2, Size(heads / own));
-  Sizes whole = sizes;
-  whole[1] = Size(heads);
+  Sizes repeated = n.sizesOf(value), whole = repeated;
+  repeated.insert(repeated.begin() + 2, group);
+  whole[1] = heads;
   return n.reshape(n.broadcast(n.unsqueeze(value, {2}), repeated), whole);
+}
+
+/// Scores times the scale, 1 / sqrt(D) if none is given.
+Value scaled(const Node &n, Value scores, Value query, std::optional<double> scale) {
+  Type element = Node::element(query);
+  Size size = n.sizeOf(query, 3);
+  if (!scale && size.computed) {
+    return n.div(scores, n.make<r1::SqrtOp>(n.cast(size.computed, element)));
+  }
+  n.expect(scale || size.known > 0, "the heads must have elements");
+  return n.mul(scores, n.scalar(element, scale ? *scale : 1 / std::sqrt(static_cast<double>(size.known))));
 }
 
 } // namespace
 
 AttentionResult attend(const Node &n, Value query, Value key, Value value, const AttentionRule &rule) {
   Type element = Node::element(query);
-  int64_t heads = Node::type(query).getDimSize(1), size = Node::type(query).getDimSize(3);
-  n.expect(!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(size) && size > 0,
-           "must know the number of heads and their size");
+  Size heads = n.sizeOf(query, 1);
   key = repeatedHeads(n, key, heads);
   value = repeatedHeads(n, value, heads);
-  double scale = rule.scale.value_or(1 / std::sqrt(static_cast<double>(size)));
   AttentionResult result;
-  Value scores = n.mul(n.make<r1::MatmulOp>(query, n.transpose(key, {0, 1, 3, 2})), n.scalar(element, scale));
+  Value scores = n.make<r1::MatmulOp>(query, n.transpose(key, {0, 1, 3, 2}));
+  scores = scaled(n, scores, query, rule.scale);
   result.stages[0] = scores;
   if (rule.softcap > 0) {
     Value cap = n.scalar(element, rule.softcap);

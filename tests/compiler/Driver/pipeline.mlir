@@ -4,6 +4,9 @@
 
 // PASSES: builtin.module(
 // PASSES-NEXT: r1-adopt-language-model,
+// PASSES-NEXT: func.func(
+// PASSES-NEXT: r1-settle-sizes
+// PASSES-NEXT: ),
 // PASSES-NEXT: r1-infer-shapes,
 // PASSES-NEXT: canonicalize{
 // PASSES-NEXT: r1-infer-shapes,
@@ -16,12 +19,14 @@
 // PASSES-NEXT: r1-fuse-softmax,
 // PASSES-NEXT: r1-fuse-embedding,
 // PASSES-NEXT: r1-simplify-views,
+// PASSES-NEXT: r1-compute-rope-tables{weights=}
 // PASSES-NEXT: r1-fuse-rope,
 // PASSES-NEXT: r1-fuse-latent-attention,
 // PASSES-NEXT: r1-fuse-attention,
 // PASSES-NEXT: r1-fuse-next-token-block,
 // PASSES-NEXT: r1-fuse-route,
 // PASSES-NEXT: r1-fuse-experts,
+// PASSES-NEXT: r1-settle-sizes,
 // PASSES-NEXT: r1-simplify-views
 // PASSES-NEXT: ),
 // PASSES-NEXT: canonicalize{

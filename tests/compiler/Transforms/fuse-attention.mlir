@@ -168,3 +168,51 @@ func.func @given_mask(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf
   %y = r1.matmul %s2, %v : (tensor<?x?xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
 }
+
+// -----
+
+// ONNX's Attention since operator set 23: a query that sees no key comes to nothing. Under a causal mask there is none.
+// CHECK-LABEL: func.func @blind_rows
+func.func @blind_rows(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  // CHECK: %[[Y:.*]] = r1.attention %arg0, %arg1, %arg2 at %arg3 {head_dim = 8 : i64, heads = 1 : i64, kv_heads = 1 : i64
+  // CHECK-NEXT: return %[[Y]]
+  %half = r1.constant dense<0.5> : tensor<f32>
+  %none = r1.constant dense<0.0> : tensor<f32>
+  %infinity = r1.constant dense<0xFF800000> : tensor<f32>
+  %row = r1.reshape %p to [1, -1] : (tensor<?xi32>) -> tensor<1x?xi32>
+  %column = r1.reshape %p to [-1, 1] : (tensor<?xi32>) -> tensor<?x1xi32>
+  %visible = r1.compare ge %column, %row : (tensor<?x1xi32>, tensor<1x?xi32>) -> tensor<?x?xi1>
+  %kt = r1.transpose %k by [1, 0] : (tensor<?x8xf32>) -> tensor<8x?xf32>
+  %s0 = r1.matmul %q, %kt : (tensor<?x8xf32>, tensor<8x?xf32>) -> tensor<?x?xf32>
+  %s1 = r1.mul %s0, %half : (tensor<?x?xf32>, tensor<f32>) -> tensor<?x?xf32>
+  %s2 = r1.select %visible, %s1, %infinity : (tensor<?x?xi1>, tensor<?x?xf32>, tensor<f32>) -> tensor<?x?xf32>
+  %s3 = r1.softmax %s2 axis 1 : tensor<?x?xf32>
+  %greatest = r1.reduce max %s2 over [1] keep_dims : (tensor<?x?xf32>) -> tensor<?x1xf32>
+  %blind = r1.compare eq %greatest, %infinity : (tensor<?x1xf32>, tensor<f32>) -> tensor<?x1xi1>
+  %s4 = r1.select %blind, %none, %s3 : (tensor<?x1xi1>, tensor<f32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+  %y = r1.matmul %s4, %v : (tensor<?x?xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+// Another condition is no matter of masks.
+// CHECK-LABEL: func.func @other_condition
+func.func @other_condition(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %p: tensor<?xi32>) -> tensor<?x8xf32> {
+  // CHECK-NOT: r1.attention
+  // CHECK: return
+  %none = r1.constant dense<0.0> : tensor<f32>
+  %infinity = r1.constant dense<0xFF800000> : tensor<f32>
+  %row = r1.reshape %p to [1, -1] : (tensor<?xi32>) -> tensor<1x?xi32>
+  %column = r1.reshape %p to [-1, 1] : (tensor<?xi32>) -> tensor<?x1xi32>
+  %visible = r1.compare ge %column, %row : (tensor<?x1xi32>, tensor<1x?xi32>) -> tensor<?x?xi1>
+  %kt = r1.transpose %k by [1, 0] : (tensor<?x8xf32>) -> tensor<8x?xf32>
+  %s0 = r1.matmul %q, %kt : (tensor<?x8xf32>, tensor<8x?xf32>) -> tensor<?x?xf32>
+  %s2 = r1.select %visible, %s0, %infinity : (tensor<?x?xi1>, tensor<?x?xf32>, tensor<f32>) -> tensor<?x?xf32>
+  %s3 = r1.softmax %s2 axis 1 : tensor<?x?xf32>
+  %greatest = r1.reduce max %s2 over [1] keep_dims : (tensor<?x?xf32>) -> tensor<?x1xf32>
+  %small = r1.compare eq %greatest, %none : (tensor<?x1xf32>, tensor<f32>) -> tensor<?x1xi1>
+  %s4 = r1.select %small, %none, %s3 : (tensor<?x1xi1>, tensor<f32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+  %y = r1.matmul %s4, %v : (tensor<?x?xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
