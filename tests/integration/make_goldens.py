@@ -88,6 +88,9 @@ GOLDENS = {
     "qwen2_tied": (QWEN2, {"tie_word_embeddings": True, "num_key_value_heads": 5}, {"type": "bf16"}),
     "qwen2_yarn": (QWEN2, {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}},
                    {"type": "bf16", "tokens": 120}),
+    # Heads of 16 elements: ONNX Runtime's GroupQueryAttention takes multiples of 8.
+    "qwen2_heads_of_16": (QWEN2, {"hidden_size": 80}, {}),
+    "llama_heads_of_16": (LLAMA, {"hidden_size": 64, "num_key_value_heads": 2, "rope_scaling": LLAMA3}, {"tokens": 100}),
     "llama_f32": (LLAMA, {}, {}),
     "llama_llama3_rope": (LLAMA, {"rope_scaling": LLAMA3, "num_key_value_heads": 2, "tie_word_embeddings": True},
                           {"type": "bf16", "tokens": 140}),

@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
-"""Makes ONNX exports of golden checkpoints: what users get from torch.onnx, committed as samples beside the goldens'
-logits. Needs torch, transformers, onnx and onnxscript; tests read only what it wrote.
+"""Makes ONNX exports of golden checkpoints: what users get from other tools, committed as samples, each with the logits
+that ONNX Runtime computes from it for the golden's tokens. Tests read only what it wrote.
 
-    make_onnx_exports.py [NAME ...]     (without names: all)
+    make_onnx_exports.py [--logits] [NAME ...]     (without names: all; --logits: of the exports that are there)
 
-An export is onnx_exports/NAME.onnx, of one golden: by TorchScript, or by dynamo at opset 18 or 23; with past keys and
-values or without. Experts run as transformers writes them for export: the `batched_mm` form gathers weights, the `eager`
-form loops over experts.
+An export is onnx_exports/NAME.onnx, or NAME/model.onnx where weights lie beside the graph, and NAME.npy: of one golden, by
+TorchScript, by dynamo at opset 18 or 23, by optimum, or by the ONNX Runtime GenAI builder; with past keys and values or
+without. Experts run as transformers writes them for export: the `batched_mm` form gathers weights, the `eager` form loops
+over experts.
+
+Needs torch, transformers, onnx, onnxscript and onnxruntime; for the GenAI builder onnxruntime-genai. Optimum has been made
+for transformers 4: it needs an environment of its own, with optimum-onnx, for the names with `optimum` in them.
 """
 
+import json
 import pathlib
+import shutil
+import subprocess
 import sys
+import tempfile
 
+import numpy
 import onnx
+import onnxruntime
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -33,6 +43,11 @@ EXPORTS = {
     "deepseek_v3_dynamo18": ("deepseek_v3_f32", "dynamo", 18, False, "batched_mm"),
     "deepseek_v3_dynamo18_past": ("deepseek_v3_f32", "dynamo", 18, True, "batched_mm"),
     "deepseek_v3_dynamo23": ("deepseek_v3_f32", "dynamo", 23, False, "batched_mm"),
+    "qwen2_optimum": ("qwen2_f32", "optimum", 18, False, None),
+    "llama_optimum_past": ("llama_f32", "optimum", 18, True, None),
+    "deepseek_v3_optimum_past": ("deepseek_v3_f32", "optimum", 18, True, "eager"),
+    "qwen2_genai_fp32": ("qwen2_heads_of_16", "genai", "fp32", True, None),
+    "llama_genai_fp32": ("llama_heads_of_16", "genai", "fp32", True, None),
 }
 
 
@@ -78,8 +93,7 @@ def strip(path):
     onnx.save(model, path)
 
 
-def export(name):
-    golden, exporter, opset, has_past, experts = EXPORTS[name]
+def torch_export(path, golden, exporter, opset, has_past, experts):
     arguments = {"experts_implementation": experts} if experts else {}
     model = AutoModelForCausalLM.from_pretrained(HERE / "goldens" / golden, dtype=torch.float32,
                                                  attn_implementation="eager" if opset < 23 else "sdpa", **arguments)
@@ -102,8 +116,6 @@ def export(name):
                 outputs.append(f"present.{index}.{part}")
                 axes[names[-1]] = {0: "batch", 2: "past"}
     wrapped = WithPast(model) if has_past else WithoutPast(model)
-    path = HERE / "onnx_exports" / f"{name}.onnx"
-    path.parent.mkdir(exist_ok=True)
     with torch.no_grad():
         if exporter == "torchscript":
             for output in outputs:
@@ -118,14 +130,76 @@ def export(name):
             torch.onnx.export(wrapped, tuple(inputs), path, dynamo=True, opset_version=opset, input_names=names,
                               output_names=outputs, dynamic_shapes=shapes, external_data=False)
     strip(path)
+
+
+def optimum_export(path, golden, has_past):
+    from optimum.exporters.onnx import main_export
+    with tempfile.TemporaryDirectory() as folder:
+        main_export(str(HERE / "goldens" / golden), output=folder, do_validation=False,
+                    task="text-generation-with-past" if has_past else "text-generation")
+        shutil.copyfile(f"{folder}/model.onnx", path)
+    strip(path)
+
+
+def genai_export(path, golden, precision):
+    """As the builder leaves it: weights in a file of their own, and a configuration of its own beside them."""
+    with tempfile.TemporaryDirectory() as folder:
+        # The builder wants a tokenizer to copy.
+        shutil.copytree(HERE / "goldens" / golden, f"{folder}/model")
+        tokenizers = {"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": []}
+        pathlib.Path(folder, "model/tokenizer.json").write_text(json.dumps(tokenizers))
+        pathlib.Path(folder, "model/tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        # Products in f32: at the default level ONNX Runtime rounds activations to eight bits.
+        options = ["--extra_options", "int4_accuracy_level=1"] if precision == "int4" else []
+        subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{folder}/model", "-o",
+                        f"{folder}/out", "-p", precision, "-e", "cpu", "-c", f"{folder}/cache", *options], check=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for name in ("model.onnx", "model.onnx.data", "genai_config.json"):
+            shutil.copyfile(f"{folder}/out/{name}", path.parent / name)
+
+
+def runtime_logits(path, golden):
+    """What ONNX Runtime computes for the golden's tokens, all at once, with nothing in front of them."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    tokens = numpy.array([[int(token) for token in (HERE / "goldens" / golden / "tokens.txt").read_text().split(",")]])
+    config = json.loads((HERE / "goldens" / golden / "config.json").read_text())
+    feeds = {}
+    for given in session.get_inputs():
+        if given.name == "input_ids":
+            feeds[given.name] = tokens
+        elif given.name == "attention_mask":
+            feeds[given.name] = numpy.ones_like(tokens)
+        elif given.name == "position_ids":
+            feeds[given.name] = numpy.arange(tokens.shape[1])[None]
+        else:
+            heads, width = given.shape[1], given.shape[3]
+            if not isinstance(width, int):  # The GenAI builder leaves it open.
+                width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+            feeds[given.name] = numpy.zeros((1, heads, 0, width), numpy.float32)
+    return session.run(["logits"], feeds)[0][0].astype(numpy.float32)
+
+
+def export(name, logits_only):
+    golden, exporter, kind, has_past, experts = EXPORTS[name]
+    path = HERE / "onnx_exports" / (f"{name}/model.onnx" if exporter == "genai" else f"{name}.onnx")
+    (HERE / "onnx_exports").mkdir(exist_ok=True)
+    if logits_only:
+        pass
+    elif exporter == "optimum":
+        optimum_export(path, golden, has_past)
+    elif exporter == "genai":
+        genai_export(path, golden, kind)
+    else:
+        torch_export(path, golden, exporter, kind, has_past, experts)
+    numpy.save(HERE / "onnx_exports" / f"{name}.npy", runtime_logits(path, golden))
     print(f"{path.name}: {path.stat().st_size:,} bytes, transformers {transformers.__version__}, torch {torch.__version__}")
 
 
 if __name__ == "__main__":
     failed = []
-    for export_name in sys.argv[1:] or EXPORTS:
+    for export_name in [argument for argument in sys.argv[1:] if argument != "--logits"] or EXPORTS:
         try:
-            export(export_name)
+            export(export_name, "--logits" in sys.argv)
         except Exception as error:  # One exporter's failure must not hide the others.
             print(f"{export_name}: {type(error).__name__}: {str(error)[:600]}", file=sys.stderr)
             failed.append(export_name)
