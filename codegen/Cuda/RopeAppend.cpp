@@ -14,6 +14,7 @@ KernelSpec specializeRopeAppend(const RopeAppendShape &shape, const RowSchedule 
   text.shape("valueDim", shape.valueDim).shape("pitch", shape.pitch ? shape.pitch : shape.width());
   text.shape("rotation",
              std::string("{") + (shape.isHalf ? "true" : "false") + ", " + std::to_string(shape.rotated / 2) + "}");
+  text.shape("vector", shape.vector());
   return finishRows(text, schedule, Extent::tokens());
 }
 

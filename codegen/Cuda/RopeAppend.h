@@ -14,8 +14,11 @@ struct RopeAppendShape {
   bool isHalf = true;  ///< The layout of the rotation: halves, not neighbours.
 
   int64_t width() const { return heads * headDim + kvHeads * (headDim + valueDim); }
-  /// A thread handles a pair at once.
-  int64_t units() const { return (width() + 1) / 2; }
+  /// Values of an access, as many as all rows allow.
+  int64_t vector() const {
+    return accessWidth(8, {headDim, valueDim, pitch ? pitch : width(), isHalf ? rotated / 2 : rotated});
+  }
+  int64_t units() const { return width() / vector(); }
 };
 
 KernelSpec specializeRopeAppend(const RopeAppendShape &shape, const RowSchedule &schedule);

@@ -12,6 +12,7 @@ struct RopeAppendShape {
   int32_t heads, kvHeads, headDim, valueDim;
   int32_t pitch; ///< Of qkv, elements from row to row.
   Rotation rotation;
+  int32_t vector; ///< Values of an access.
 };
 
 struct RopeAppendOperands {
@@ -25,8 +26,8 @@ struct RopeAppendOperands {
 template <RopeAppendShape shape, RowSchedule schedule>
 __device__ inline void rope_append(const RopeAppendOperands &operands) {
   constexpr Rotation rotation = shape.rotation;
-  constexpr int32_t rotated = 2 * rotation.pairs, rest = shape.headDim - rotated;
-  constexpr int32_t heads = shape.heads + shape.kvHeads;
+  constexpr int32_t vector = shape.vector, heads = shape.heads + shape.kvHeads;
+  constexpr int32_t rotated = 2 * rotation.pairs, rest = (shape.headDim - rotated) / vector;
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
   const int32_t token = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
@@ -41,21 +42,31 @@ __device__ inline void rope_append(const RopeAppendOperands &operands) {
   auto target = [&](int32_t head) {
     return head < shape.heads ? query + head * shape.headDim : key + (head - shape.heads) * shape.headDim;
   };
+  auto copy = [](const uint16_t *from, uint16_t *to) {
+    float x[vector];
+    load_values<Element::BF16, vector>(from, 0, x);
+    store_values<Element::BF16, vector>(to, 0, x);
+  };
   if constexpr (rotation.pairs > 0) {
+    constexpr int32_t units = rotation.pairs / pairsOfUnit(rotation.isHalf, vector); // Of a head.
     const float *const table = operands.table + static_cast<int64_t>(token) * rotated;
-    for (int32_t i = thread; i < heads * rotation.pairs; i += schedule.threadsPerRow) {
-      const int32_t head = i / rotation.pairs;
-      rotate_pair<rotation>(qkv + head * shape.headDim, target(head), table, i % rotation.pairs);
+#pragma unroll 2
+    for (int32_t i = thread; i < heads * units; i += schedule.threadsPerRow) {
+      const int32_t head = i / units;
+      rotate_unit<rotation, vector>(qkv + head * shape.headDim, target(head), table, i % units);
     }
   }
   if constexpr (rest > 0) {
+#pragma unroll 2
     for (int32_t i = thread; i < heads * rest; i += schedule.threadsPerRow) {
-      const int32_t head = i / rest, at = rotated + i % rest;
-      target(head)[at] = qkv[head * shape.headDim + at];
+      const int32_t head = i / rest, at = rotated + i % rest * vector;
+      copy(qkv + head * shape.headDim + at, target(head) + at);
     }
   }
-  for (int32_t i = thread; i < shape.kvHeads * shape.valueDim; i += schedule.threadsPerRow) {
-    value[i] = qkv[heads * shape.headDim + i];
+  // From the last thread on, as it has less of a row's other units.
+  for (int32_t i = schedule.threadsPerRow - 1 - thread; i < shape.kvHeads * shape.valueDim / vector;
+       i += schedule.threadsPerRow) {
+    copy(qkv + heads * shape.headDim + i * vector, value + i * vector);
   }
 }
 

@@ -10,16 +10,6 @@ struct Rotation {
   int32_t pairs; ///< 0: nothing is rotated.
 };
 
-/// Pair i of the values behind `from`, to the values behind `to`.
-template <Rotation rotation>
-__device__ inline void rotate_pair(const uint16_t *from, uint16_t *to, const float *table, int32_t i) {
-  const int32_t a = rotation.isHalf ? i : 2 * i, b = rotation.isHalf ? i + rotation.pairs : 2 * i + 1;
-  const float cosine = table[i], sine = table[rotation.pairs + i];
-  const float x = ptx::cvt_f32_bf16(from[a]), y = ptx::cvt_f32_bf16(from[b]);
-  to[a] = ptx::cvt_rn_bf16_f32(x * cosine - y * sine);
-  to[b] = ptx::cvt_rn_bf16_f32(y * cosine + x * sine);
-}
-
 /// Pairs that rotate_unit takes: those in one access of `vector` values, or one in each half.
 __host__ __device__ constexpr int32_t pairsOfUnit(bool isHalf, int32_t vector) {
   return isHalf ? vector : vector == 1 ? 1 : vector / 2;
