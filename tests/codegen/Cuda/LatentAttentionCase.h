@@ -2,54 +2,25 @@
 #define TESTS_CODEGEN_CUDA_LATENTATTENTIONCASE_H
 
 #include "codegen/Cuda/LatentAttention.h"
-#include "tests/codegen/Cuda/KernelRunner.h"
+#include "tests/codegen/Cuda/AttentionCase.h"
 
 namespace elah::cuda {
 
-/// Of a step: tokens of a sequence that come behind those that are in the cache.
-struct SequenceStep {
-  int64_t cached, queried;
-};
+using LatentAttentionData = AttentionData;
 
-struct LatentAttentionData {
-  uint64_t seed = 1;
-  double spread = 2;        ///< Standard deviation of scores.
-  double growth = 0;        ///< How much larger scores are at the end of a sequence of a thousand tokens.
-  int64_t unusedTokens = 0; ///< Of the bucket, behind the step's.
-};
-
-/// Attention of a step's tokens to random latents, and what it is in f64. What no token may see holds NaN: rows of the
-/// cache behind a sequence's end, pages of nobody, queries behind the step's; the page table's tails lead nowhere.
-class LatentAttentionCase {
+/// All heads attend to one latent, whose first values are its value.
+class LatentAttentionCase : public AttentionCase {
 public:
-  LatentAttentionCase(const LatentAttentionShape &shape, std::vector<SequenceStep> sequences,
-                      const LatentAttentionData &data = {});
-
-  /// Empty if the kernels are right, and clean in that order; else what is wrong.
-  std::string run(std::span<const KernelSpec> kernels, const RunOrder &order);
-  /// The same, of kernels that are compiled: of `outcome`, what is wrong.
-  std::string runCompiled(KernelRunner &runner, std::span<const RunnableKernel> kernels, const RunOrder &order,
-                          RunOutcome &outcome);
-
-  /// The bytes that the last run wrote, and what the emulator counted.
-  const std::vector<uint8_t> &output() const { return lastOutput; }
-  const std::vector<std::string> &counters() const { return lastCounters; }
-
-private:
-  LatentAttentionShape shape;
-  std::array<int64_t, 5> dims, bucket;
-  std::vector<Operand> operands;
-  std::vector<double> expected; ///< [tokens][heads][rank]
-  std::vector<double> bound;    ///< Of errors.
-  std::vector<uint8_t> lastOutput;
-  std::vector<std::string> lastCounters;
-
-  std::string compare(const std::vector<Operand> &ran) const;
+  LatentAttentionCase(const LatentAttentionShape &shape, const std::vector<SequenceStep> &sequences,
+                      const LatentAttentionData &data = {})
+      : AttentionCase({shape.heads, 1, shape.rank + shape.ropeDim, shape.rank, shape.scale, true}, sequences, data) {}
 };
 
 /// Compiles within the gates, then runs in each of the orders. Empty if all is well.
-std::string checkLatentAttention(LatentAttentionCase &attention, const LatentAttentionShape &shape,
-                                 const LatentAttentionSchedule &schedule, const std::vector<RunOrder> &orders);
+inline std::string checkLatentAttention(LatentAttentionCase &attention, const LatentAttentionShape &shape,
+                                        const LatentAttentionSchedule &schedule, const std::vector<RunOrder> &orders) {
+  return attention.check(specializeLatentAttention(shape, schedule), orders);
+}
 
 } // namespace elah::cuda
 
