@@ -51,6 +51,11 @@ Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &samp
     std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(kept), order.end(), isBetter);
     order.resize(kept);
   }
+  // The order decides which token a random number stands for. All tokens are taken as they come; some by their logits,
+  // since the order that nth_element leaves is the library's own.
+  if (kept < logits.size() || sampling.top_p < 1) {
+    std::sort(order.begin(), order.end(), isBetter);
+  }
   std::vector<double> weights(kept);
   auto weigh = [&] {
     double total = 0;
@@ -62,7 +67,6 @@ Result<uint32_t> sample(std::span<const float> logits, const elah_sampling &samp
   };
   double total = 0;
   if (sampling.top_p < 1) {
-    std::sort(order.begin(), order.end(), isBetter);
     total = weigh();
     double sum = 0;
     size_t count = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/rows.cuh"
+#include "kernels/values.cuh"
 #include "ptx/barrier.cuh"
 #include "ptx/memory.cuh"
 
@@ -27,12 +28,6 @@ struct RouteOperands {
   const Dims *dims;
   float scale;
 };
-
-/// Unsigned numbers in the order of floats; zeros are equal, NaN is the lowest of all.
-__device__ inline uint32_t orderedBits(float value) {
-  const uint32_t bits = __float_as_uint(value + 0.0f);
-  return value != value ? 0 : bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
 
 /// Of the warp's lanes the index whose key is the largest: the lowest of equal ones. All lanes get it.
 __device__ inline int32_t indexOfLargest(uint32_t key, int32_t index) {

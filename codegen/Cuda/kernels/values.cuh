@@ -9,6 +9,12 @@ namespace elah {
 
 enum class Element { F32, BF16, F16 };
 
+/// Unsigned numbers in the order of floats; zeros are equal, NaN is the lowest of all.
+__device__ inline uint32_t orderedBits(float value) {
+  const uint32_t bits = __float_as_uint(value + 0.0f);
+  return value != value ? 0 : bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
 /// `count` (1, 2, 4 or 8) values from element `index`, a multiple of `count`.
 template <Element element, int32_t count>
 __device__ inline void load_values(const void *values, int64_t index, float *x) {

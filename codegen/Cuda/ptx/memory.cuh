@@ -91,6 +91,20 @@ __device__ inline uint32_t atom_add_acq_rel_gpu(uint32_t *to, uint32_t value) {
   return old;
 }
 
+// Shared memory of any block of the cluster, at addresses that mapa gives.
+
+__device__ inline uint32_t ld_shared_cluster_u32(uint32_t from) {
+  uint32_t value;
+  asm volatile("ld.shared::cluster.u32 %0, [%1];" : "=r"(value) : "r"(from) : "memory");
+  return value;
+}
+
+__device__ inline uint64_t ld_shared_cluster_u64(uint32_t from) {
+  uint64_t value;
+  asm volatile("ld.shared::cluster.u64 %0, [%1];" : "=l"(value) : "r"(from) : "memory");
+  return value;
+}
+
 // Shared memory.
 
 __device__ inline Words4 ld_shared_v4(uint32_t from) {

@@ -1,0 +1,122 @@
+// Draws of tokens: the same ones as the runtime's sampler makes.
+#include "codegen/Cuda/Sample.h"
+#include "src/sampling.h"
+#include "tests/codegen/Cuda/KernelCase.h"
+#include <gtest/gtest.h>
+#include <limits>
+#include <set>
+
+namespace elah::cuda {
+namespace {
+
+const CudaTarget &h800 = *findCudaTarget("h800");
+
+/// Each draw has a row of logits.
+void expectRight(int64_t vocabulary, const std::vector<std::vector<float>> &logits, const std::vector<Draw> &draws,
+                 const std::vector<SampleSchedule> &schedules, const std::vector<RunOrder> &orders = testOrders(1),
+                 std::set<int32_t> *drawn = nullptr) {
+  const auto rows = static_cast<int64_t>(draws.size()), bucket = rows + 1;
+  std::vector<float> all;
+  std::vector<double> tokens;
+  for (size_t i = 0; i < draws.size(); ++i) {
+    const std::vector<float> &row = logits[i % logits.size()];
+    const Draw &draw = draws[i];
+    all.insert(all.end(), row.begin(), row.end());
+    Result<uint32_t> token = sample(row, {draw.temperature, draw.topP, draw.topK, draw.seed}, draw.step);
+    tokens.push_back(token.ok() ? *token : -1.0);
+    if (drawn) {
+      drawn->insert(static_cast<int32_t>(tokens.back()));
+    }
+  }
+  std::vector<Draw> ofBucket = draws;
+  ofBucket.resize(static_cast<size_t>(bucket));
+  KernelCase drawing(rows, bucket, rows, bucket);
+  drawing.input(paddedTo(static_cast<size_t>(bucket * vocabulary), all)).input(ofBucket);
+  drawing.output(Memory::I32, rowsOfBucket(tokens, 1, bucket));
+  for (const SampleSchedule &schedule : schedules) {
+    EXPECT_EQ(drawing.check(specializeSample({vocabulary}, schedule), orders), "");
+  }
+}
+
+std::vector<SampleSchedule> chosen(int64_t vocabulary) { return {chooseSampleSchedule({vocabulary}, h800)}; }
+
+/// All ways of drawing, each with some seeds and steps.
+std::vector<Draw> everyWay() {
+  std::vector<Draw> draws;
+  for (float temperature : {0.6f, 1.5f}) {
+    for (float topP : {1.0f, 0.95f, 0.4f}) {
+      for (uint32_t topK : {0u, 20u}) {
+        draws.push_back({temperature, topP, topK, 17 + draws.size() / 3, draws.size() * 1000});
+      }
+    }
+  }
+  draws.push_back({0, 1, 0, 1, 2});
+  draws.push_back({1, 0.5f, 1, 1, 2});
+  draws.push_back({1, 0, 0, 1, 2});
+  return draws;
+}
+
+TEST(Sample, DrawsWhatTheRuntimeDraws) {
+  expectRight(320, {normalValues(320, 20), normalValues(320, 21, 2)}, everyWay(), {{512, 1}});
+}
+
+TEST(Sample, DrawsManyTimesWhatTheRuntimeDraws) {
+  std::vector<Draw> draws;
+  for (uint64_t step = 0; step < 20; ++step) {
+    for (Draw draw : everyWay()) {
+      draw.step = step;
+      draws.push_back(draw);
+    }
+  }
+  std::set<int32_t> drawn;
+  expectRight(320, {normalValues(320, 20), normalValues(320, 21, 2)}, draws, {{512, 1}}, {{.check = false}}, &drawn);
+  EXPECT_GT(drawn.size(), 50u);
+}
+
+TEST(Sample, KeepsTheOrderOfEqualLogits) {
+  std::vector<float> few = normalValues(1001, 22, 1.5f), equal(1001, 0.25f);
+  for (float &value : few) {
+    value = std::round(value);
+  }
+  for (size_t i = 0; i < equal.size(); i += 2) {
+    equal[i] = -0.0f;
+  }
+  expectRight(1001, {few, equal, std::vector<float>(1001, -3)}, everyWay(), {{512, 1}});
+}
+
+TEST(Sample, DividesARowAmongBlocks) {
+  // Odd, and with blocks at the end that have less or nothing.
+  const std::vector<Draw> draws = {{0.8f, 0.9f, 0, 5, 6}, {1, 1, 0, 5, 7}, {1, 1, 50, 5, 8}, {0, 1, 0, 0, 0}};
+  expectRight(4101, {normalValues(4101, 23, 3)}, draws, {{256, 4}});
+  expectRight(2058, {normalValues(2058, 23, 3)}, draws, {{256, 8}});
+}
+
+TEST(Sample, TakesR1) {
+  expectRight(129280, {normalValues(129280, 24, 3)}, {{0.6f, 0.95f, 0, 1234, 0}, {1, 1, 0, 1234, 1}}, chosen(129280));
+}
+
+TEST(Sample, TakesExtremes) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values = normalValues(320, 25, 1e30f), mostlyNothing(320, -infinity), nothing(320, -infinity),
+                     tooMuch = values, noNumber = values, noNegative = values;
+  mostlyNothing[200] = mostlyNothing[100] = -7;
+  tooMuch[70] = tooMuch[71] = infinity;
+  noNumber[300] = std::nanf("");
+  noNegative[3] = -std::nanf("");
+  std::vector<Draw> draws;
+  for (uint64_t step = 0; step < 12; ++step) {
+    draws.push_back({step < 6 ? 1e-30f : 1e30f, step % 2 ? 0.9f : 1.0f, 0, 3, step});
+  }
+  expectRight(320, {values, mostlyNothing, nothing, tooMuch, noNumber, noNegative}, draws, {{512, 1}});
+}
+
+TEST(Sample, ChoosesSchedules) {
+  EXPECT_EQ(chooseSampleSchedule({320}, h800).cluster, 1u);
+  EXPECT_EQ(chooseSampleSchedule({129280}, h800).cluster, 8u);
+  EXPECT_EQ(legalSampleSchedules({129280}, h800).front().cluster, 4u);
+  EXPECT_NE(whyNoSample({1000000}, h800), "");
+  EXPECT_EQ(whyNoSample({152064}, h800), "");
+}
+
+} // namespace
+} // namespace elah::cuda
