@@ -242,6 +242,7 @@ private:
   /// others'.
   template <int32_t page> __device__ void score(float (&scores)[32]) {
     constexpr int32_t half = Config::halfTiles;
+    bool hasScores = false; // Of tiles before: known when unrolled.
     ptx::wgmma_hold_registers(scores);
     ptx::wgmma_hold_registers(lastQueries);
 #pragma unroll
@@ -255,11 +256,13 @@ private:
 #pragma unroll
       for (int32_t k = 0; k < 4; ++k) {
         const uint64_t keys = rowsOf(pageTile(page, tile)) + 2 * k;
-        if (64 * tile + 16 * k >= Config::dims) {
-        } else if (tile == Config::queryTiles - 1) {
-          ptx::wgmma_k16_f32_bf16_bf16<64>(scores, lastQueries[k], keys, i > 0 || k > 0);
-        } else {
-          ptx::wgmma_k16_f32_bf16_bf16<64>(scores, rowsOf(shared + tile * tileBytes) + 2 * k, keys, i > 0 || k > 0);
+        if (64 * tile + 16 * k < Config::dims) {
+          if (tile == Config::queryTiles - 1) {
+            ptx::wgmma_k16_f32_bf16_bf16<64>(scores, lastQueries[k], keys, hasScores);
+          } else {
+            ptx::wgmma_k16_f32_bf16_bf16<64>(scores, rowsOf(shared + tile * tileBytes) + 2 * k, keys, hasScores);
+          }
+          hasScores = true;
         }
       }
     }
