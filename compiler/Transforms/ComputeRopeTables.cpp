@@ -216,6 +216,7 @@ private:
       result = r1::CastOp::create(builder, location, result, typeOf(gather).getElementType());
     }
     gather.getResult().replaceAllUsesWith(result);
+    gather.erase();
   }
 };
 

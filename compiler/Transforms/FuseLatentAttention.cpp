@@ -86,6 +86,20 @@ std::optional<Slice> sliceOf(const TensorView &view) {
   return slice;
 }
 
+/// What a rotation does behind the first `elements`, if it leaves these as they are; null if it does not. Which
+/// elements are pairs shows that only where pairs are neighbours.
+r1::RopeAttr rotationBehind(int64_t elements, r1::RopeAttr rope) {
+  ArrayRef<double> frequencies = rope.getFrequencies().asArrayRef();
+  int64_t pairs = elements / 2;
+  bool isInPlace = elements % 2 == 0 && pairs < static_cast<int64_t>(frequencies.size()) &&
+                   rope.getLayout() == r1::RopeLayout::Interleaved && rope.getScale().getValueAsDouble() == 1 &&
+                   llvm::all_of(frequencies.take_front(pairs), [](double frequency) { return frequency == 0; });
+  return isInPlace ? r1::RopeAttr::get(rope.getContext(), rope.getLayout(),
+                                       DenseF64ArrayAttr::get(rope.getContext(), frequencies.drop_front(pairs)),
+                                       rope.getScale())
+                   : r1::RopeAttr();
+}
+
 /// Two dimensions of rows, with all columns as elements of one head.
 TensorView rowsView(Value rows) {
   TensorView view = TensorView::of(rows);
@@ -125,6 +139,7 @@ struct FuseLatentAttentionPass : impl::FuseLatentAttentionPassBase<FuseLatentAtt
     for (LatentPattern &pattern : patterns) {
       rewrite(fusion, pattern);
     }
+    eraseReadersOfOldCache();
     TypeRange results = getOperation().front().getTerminator()->getOperandTypes();
     getOperation().setType(FunctionType::get(&getContext(), getOperation().front().getArgumentTypes(), results));
   }
@@ -171,6 +186,7 @@ private:
 
     // The parts of queries and keys that are multiplied with one another.
     SmallVector<std::pair<TensorView, TensorView>, 2> products;
+    std::optional<Slice> wholeQuery; // One that was rotated in place.
     for (r1::MatmulOp score : attention->scores) {
       double scale = 1;
       TensorView left = TensorView::of(score.getLhs(), &scale), right = TensorView::of(score.getRhs(), &scale);
@@ -190,8 +206,8 @@ private:
         return failure(); // Attention whose values come from a norm, too, but not latent attention.
       }
       if (lefts.size() == 1 && rights.size() == 2) {
-        // A query that was rotated in place.
-        return miss("the query's rotated part is not apart from the rest", "split the query before its rotation");
+        wholeQuery = sliceOf(lefts.front());
+        lefts.push_back(lefts.front());
       }
       if (lefts.size() != rights.size()) {
         return miss("queries and keys are put together from other parts", "split both where the rotated part begins");
@@ -207,7 +223,7 @@ private:
     }
     // The rotated product is the one whose key does not come from the expanded latent.
     std::optional<Slice> keys[2] = {sliceOf(products[0].second), sliceOf(products[1].second)};
-    if (keys[0] && keys[0]->rows != expand.getResult()) {
+    if (!wholeQuery && keys[0] && keys[0]->rows != expand.getResult()) {
       std::swap(keys[0], keys[1]);
       std::swap(products[0], products[1]);
     }
@@ -228,22 +244,38 @@ private:
     }
     auto queryRope = queryRotated->rows.getDefiningOp<r1::RopeOp>(),
          keyRope = keys[1]->rows.getDefiningOp<r1::RopeOp>();
-    if (!queryRope || !keyRope || queryRope.getRope() != keyRope.getRope() ||
+    r1::RopeAttr queryRotation = queryRope ? queryRope.getRope() : r1::RopeAttr();
+    if (wholeQuery && queryRope && keyRope) {
+      queryRotation = rotationBehind(latent.nope, queryRotation);
+    }
+    if (!queryRope || !keyRope || queryRotation != keyRope.getRope() ||
         queryRope.getPositions() != keyRope.getPositions()) {
       return miss("the rotary embedding of queries and shared keys was not recognised, or is not the same",
                   "look for near misses of r1.rope in this layer");
     }
+    int64_t rotatedDim = wholeQuery ? queryDim : latent.ropeDim;
     if (keys[1]->stride != 0 || keyRope.getHeads() != 1 || static_cast<int64_t>(queryRope.getHeads()) != latent.heads ||
-        queryRotated->start != 0 || keys[1]->start != 0 || queryRope.getRope().getDim() != latent.ropeDim ||
-        (!isOneHead && queryRotated->stride != latent.ropeDim)) {
+        queryRotated->start != 0 || keys[1]->start != 0 || queryRope.getRope().getDim() != rotatedDim ||
+        (!isOneHead && queryRotated->stride != rotatedDim) || keyRope.getRope().getDim() != latent.ropeDim) {
       return miss("the rotated part of the keys is not one that all heads share", "");
     }
     latent.positions = keyRope.getPositions();
 
     // What is rotated: a part of each query, and the columns behind the latent.
     TensorView rotatedQuery = TensorView::of(queryRope.getInput()), rotatedKey = TensorView::of(keyRope.getInput());
-    latent.rope = withoutPermutation(queryRope.getRope(), rotatedQuery, rotatedKey, 1, 1);
-    latent.query = queryNope->rows;
+    if (wholeQuery) {
+      latent.rope = keyRope.getRope();
+      latent.query = queryRope.getInput();
+      // As if its unrotated part had not been through the rotation.
+      rotatedQuery = TensorView::whole(latent.query);
+      rotatedQuery.starts[1] = latent.nope;
+      rotatedQuery.dims[1] = {{1, latent.heads, queryDim}, {1, latent.ropeDim, 1}};
+      mergeFactors(rotatedQuery.dims[1]);
+      queryNope->size = queryNope->size == queryDim ? latent.nope : 0;
+    } else {
+      latent.rope = withoutPermutation(queryRope.getRope(), rotatedQuery, rotatedKey, 1, 1);
+      latent.query = queryNope->rows;
+    }
     latent.sharedRows = rotatedKey.source;
     latent.sharedStart = rotatedKey.starts.size() == 2 ? rotatedKey.starts[1] : -1;
     TensorView::Dimension expectedKey = {{1, latent.ropeDim, 1}};
@@ -276,6 +308,15 @@ private:
       return failure();
     }
     return latent;
+  }
+
+  /// What nobody needs any more still has the types of the cache that was.
+  void eraseReadersOfOldCache() {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(getOperation().front()))) {
+      if (isOpTriviallyDead(&op)) {
+        op.erase();
+      }
+    }
   }
 
   /// Gives the function a latent cache, if that is not what it has. All that the cache keeps must be a layer's that was

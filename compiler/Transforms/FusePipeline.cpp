@@ -23,13 +23,13 @@ void buildFusionPipeline(OpPassManager &passes, StringRef weightFolder) {
   functions.addPass(createFuseRmsNormPass());
   functions.addPass(createFuseSwigluPass());
   functions.addPass(createFuseSoftmaxPass());
-  functions.addPass(createFuseEmbeddingPass());
-  // A batch of one ends here: what follows sees rows.
-  functions.addPass(createSimplifyViewsPass());
-  // Tables of cosines are known by their frequencies.
+  // Tables of cosines are known by their frequencies, and are no embeddings.
   ComputeRopeTablesPassOptions tables;
   tables.weightFolder = weightFolder.str();
   functions.addPass(createComputeRopeTablesPass(tables));
+  functions.addPass(createFuseEmbeddingPass());
+  // A batch of one ends here: what follows sees rows.
+  functions.addPass(createSimplifyViewsPass());
   // Rotations are part of attention.
   functions.addPass(createFuseRopePass());
   functions.addPass(createFuseLatentAttentionPass());

@@ -21,7 +21,7 @@ Value shares(const Node &n, Value logits, Value weights) {
   if (n.integer("normalize_routing_weights", 0) != 0) {
     parts = n.div(parts, n.reduce(r1::Reduction::Sum, parts, {1}, /*keepDims=*/true));
   }
-  Value none = n.broadcast(n.scalar(Node::element(parts), 0), n.sizesOf(scores));
+  Value none = n.broadcast(n.scalar(Node::element(parts), 0), n.sizesOf(logits));
   return n.make<r1::ScatterElementsOp>(r1::Scatter::Replace, none, chosen, parts, 1);
 }
 

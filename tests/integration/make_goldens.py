@@ -77,6 +77,9 @@ GOLDENS = {
                                            "n_shared_experts": 2}, {"type": "bf16"}),
     "deepseek_v3_softmax": (DEEPSEEK, {"scoring_func": "softmax", "topk_method": "group_limited_greedy",
                                        "norm_topk_prob": False, "routed_scaling_factor": 4.0}, {"type": "bf16"}),
+    # What ONNX Runtime's MoE computes.
+    "deepseek_v3_f32_softmax": (DEEPSEEK, {"scoring_func": "softmax", "topk_method": "greedy",
+                                           "routed_scaling_factor": 1.0}, {}),
     "deepseek_v3_softmax_greedy": (DEEPSEEK, {"scoring_func": "softmax", "topk_method": "greedy"}, {"type": "bf16"}),
     "deepseek_v3_all_moe": (DEEPSEEK, {"first_k_dense_replace": 0}, {"type": "bf16"}),
     "deepseek_v3_all_dense": (DEEPSEEK, {"first_k_dense_replace": 2}, {"type": "bf16"}),

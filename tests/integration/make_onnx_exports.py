@@ -5,8 +5,8 @@ that ONNX Runtime computes from it for the golden's tokens. Tests read only what
     make_onnx_exports.py [--logits] [NAME ...]     (without names: all; --logits: of the exports that are there)
 
 An export is onnx_exports/NAME.onnx, or NAME/model.onnx where weights lie beside the graph, and NAME.npy: of one golden, by
-TorchScript, by dynamo at opset 18 or 23, by optimum, or by the ONNX Runtime GenAI builder; with past keys and values or
-without. Experts run as transformers writes them for export: the `batched_mm` form gathers weights, the `eager` form loops
+TorchScript, by dynamo at opset 18 or 23, by optimum, by the ONNX Runtime GenAI builder, or as tools write that do not trace
+(onnx_by_hand.py); with past keys and values or without. Experts run as transformers writes them for export: the `batched_mm` form gathers weights, the `eager` form loops
 over experts.
 
 Needs torch, transformers, onnx, onnxscript and onnxruntime; for the GenAI builder onnxruntime-genai. Optimum has been made
@@ -22,6 +22,7 @@ import tempfile
 
 import numpy
 import onnx
+import onnx_by_hand
 import onnxruntime
 import torch
 import transformers
@@ -29,25 +30,29 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 HERE = pathlib.Path(__file__).parent
 
+# Of each model, by each exporter: (opset or precision, the form in which experts run).
+EXPORTERS = {
+    "torchscript": (17, "batched_mm"),
+    "dynamo18": (18, "batched_mm"),
+    "dynamo23": (23, "batched_mm"),
+    "optimum": (18, "eager"),
+}
+
 # name: (golden, exporter, opset, with past, experts)
 EXPORTS = {
-    "qwen2_torchscript": ("qwen2_f32", "torchscript", 17, False, None),
-    "qwen2_torchscript_past": ("qwen2_f32", "torchscript", 17, True, None),
-    "qwen2_dynamo18": ("qwen2_f32", "dynamo", 18, False, None),
-    "qwen2_dynamo18_past": ("qwen2_f32", "dynamo", 18, True, None),
-    "qwen2_dynamo23": ("qwen2_f32", "dynamo", 23, False, None),
-    "llama_torchscript": ("llama_f32", "torchscript", 17, False, None),
-    "llama_dynamo18": ("llama_f32", "dynamo", 18, False, None),
-    "llama_dynamo23_past": ("llama_f32", "dynamo", 23, True, None),
-    "deepseek_v3_torchscript": ("deepseek_v3_f32", "torchscript", 17, False, "batched_mm"),
-    "deepseek_v3_dynamo18": ("deepseek_v3_f32", "dynamo", 18, False, "batched_mm"),
-    "deepseek_v3_dynamo18_past": ("deepseek_v3_f32", "dynamo", 18, True, "batched_mm"),
-    "deepseek_v3_dynamo23": ("deepseek_v3_f32", "dynamo", 23, False, "batched_mm"),
-    "qwen2_optimum": ("qwen2_f32", "optimum", 18, False, None),
-    "llama_optimum_past": ("llama_f32", "optimum", 18, True, None),
-    "deepseek_v3_optimum_past": ("deepseek_v3_f32", "optimum", 18, True, "eager"),
-    "qwen2_genai_fp32": ("qwen2_heads_of_16", "genai", "fp32", True, None),
-    "llama_genai_fp32": ("llama_heads_of_16", "genai", "fp32", True, None),
+    f"{model}_{exporter}{'_past' if has_past else ''}":
+        (f"{model}_f32", exporter.rstrip("0123456789"), opset, has_past, experts if model == "deepseek_v3" else None)
+    for model in ("llama", "qwen2", "deepseek_v3")
+    for exporter, (opset, experts) in EXPORTERS.items()
+    for has_past in (False, True)
+} | {
+    f"{model}_genai_{precision}": (f"{model}_heads_of_16", "genai", precision, True, None)
+    for model in ("llama", "qwen2")
+    for precision in ("fp32", "int4")
+} | {
+    "deepseek_v3_mobius": ("deepseek_v3_f32", "hand", None, False, "dense"),
+    "deepseek_v3_mobius_past": ("deepseek_v3_f32", "hand", None, True, "dense"),
+    "deepseek_v3_moe": ("deepseek_v3_f32_softmax", "hand", None, True, "moe"),
 }
 
 
@@ -187,11 +192,14 @@ def export(name, logits_only):
         pass
     elif exporter == "optimum":
         optimum_export(path, golden, has_past)
+    elif exporter == "hand":
+        onnx_by_hand.build(path, HERE / "goldens" / golden, has_past, experts)
     elif exporter == "genai":
         genai_export(path, golden, kind)
     else:
         torch_export(path, golden, exporter, kind, has_past, experts)
-    numpy.save(HERE / "onnx_exports" / f"{name}.npy", runtime_logits(path, golden))
+    if experts != "moe":  # ONNX Runtime has no kernel for experts of three matrices on CPUs.
+        numpy.save(HERE / "onnx_exports" / f"{name}.npy", runtime_logits(path, golden))
     print(f"{path.name}: {path.stat().st_size:,} bytes, transformers {transformers.__version__}, torch {torch.__version__}")
 
 

@@ -17,9 +17,9 @@
 // PASSES-NEXT: r1-fuse-rms-norm,
 // PASSES-NEXT: r1-fuse-swiglu,
 // PASSES-NEXT: r1-fuse-softmax,
+// PASSES-NEXT: r1-compute-rope-tables{weights=}
 // PASSES-NEXT: r1-fuse-embedding,
 // PASSES-NEXT: r1-simplify-views,
-// PASSES-NEXT: r1-compute-rope-tables{weights=}
 // PASSES-NEXT: r1-fuse-rope,
 // PASSES-NEXT: r1-fuse-latent-attention,
 // PASSES-NEXT: r1-fuse-attention,
