@@ -107,15 +107,21 @@ struct KernelRunner::Emulator {
     find(launchCount, "elah_emulator_launch_count");
     find(launchJson, "elah_emulator_launch_json");
     find(clear, "elah_emulator_clear");
-    if (error.empty() && (functions().deviceGet(&device, 0) != CUDA_SUCCESS ||
-                          functions().devicePrimaryCtxRetain(&context, device) != CUDA_SUCCESS ||
-                          functions().ctxSetCurrent(context) != CUDA_SUCCESS ||
-                          functions().streamCreate(&stream, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS ||
-                          functions().streamCreate(&gateStream, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS)) {
+    if (error.empty() && (functions().deviceGet(&device, 0) != CUDA_SUCCESS || !beginContext())) {
       error = path + " gives no device";
     }
     return error;
   }
+
+  bool beginContext() {
+    return functions().devicePrimaryCtxRetain(&context, device) == CUDA_SUCCESS &&
+           functions().ctxSetCurrent(context) == CUDA_SUCCESS &&
+           functions().streamCreate(&stream, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS &&
+           functions().streamCreate(&gateStream, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS;
+  }
+  /// After a kernel that has failed no call works in its context.
+  bool renewContext() { return functions().devicePrimaryCtxRelease(device) == CUDA_SUCCESS && beginContext(); }
+
   Status run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands, const Dims &bucket,
              const Dims &dims, RunOutcome &outcome);
 };
@@ -383,6 +389,9 @@ RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vecto
   outcome.error = status.message();
   for (size_t i = 0; i < emulator->reportCount(); ++i) {
     outcome.reports.push_back(emulator->reportText(i));
+  }
+  if (!status.ok() && !emulator->renewContext()) {
+    outcome.error += "; the emulator gives no new context after it";
   }
   emulator->clear();
   return outcome;
