@@ -284,7 +284,7 @@ private:
     choose(shared.coarse, isByCount, bound);
     uint64_t running = shared.choice.weightBefore;
     bucket = shared.choice.bucket, shift = (isByIndex ? 0 : 32) + indexBits, prefix = 0;
-    while (shared.choice.count > 1) {
+    while (shared.choice.count > 1 && shift > 0) {
       bound -= isByCount ? shared.choice.countBefore : shared.choice.weightBefore;
       Histogram &part = clearedPart();
       for (int32_t i = threadIdx.x; i < count; i += schedule.threads) {

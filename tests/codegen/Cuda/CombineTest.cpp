@@ -8,7 +8,9 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const CombineShape &shape, int64_t tokens, int64_t bucket) {
+using mutation::wrongResult;
+
+KernelCase combining(const CombineShape &shape, int64_t tokens, int64_t bucket) {
   const int64_t width = shape.width, pairs = tokens * shape.chosen;
   const std::vector<uint16_t> rows = bf16Of(normalValues(static_cast<size_t>(pairs * width), 9));
   const std::vector<float> weights = normalValues(static_cast<size_t>(pairs), 10),
@@ -31,6 +33,11 @@ void expectRight(const CombineShape &shape, int64_t tokens, int64_t bucket) {
   combine.input(paddedTo(bucketPairs * static_cast<size_t>(width), rows));
   combine.input(paddedTo(bucketPairs, weights)).input(paddedTo(bucketPairs, slots));
   combine.output(Memory::F32, rowsOfBucket(expected, width, bucket), {1e-6, 4e-6}, residual);
+  return combine;
+}
+
+void expectRight(const CombineShape &shape, int64_t tokens, int64_t bucket) {
+  KernelCase combine = combining(shape, tokens, bucket);
   for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
     EXPECT_EQ(combine.check(specializeCombine(shape, schedule)), "");
   }
@@ -41,6 +48,40 @@ TEST(Combine, TakesTinyR1) { expectRight({.width = 256, .chosen = 5}, 13, 16); }
 TEST(Combine, TakesOddWidths) {
   expectRight({.width = 100, .chosen = 2}, 5, 6);
   expectRight({.width = 33, .chosen = 1}, 5, 6);
+}
+TEST(Combine, TakesManyExperts) { expectRight({.width = 64, .chosen = 19}, 3, 3); }
+
+TEST(Combine, MutationsAreReported) {
+  const CombineShape shape{.width = 264, .chosen = 11};
+  EXPECT_EQ(combining(shape, 5, 6)
+                .checkMutations(specializeCombine(shape, {32, 4}),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "WeightIsTheFirstOnes",
+                                     .find = "weights[i] * x[i][j]",
+                                     .replacement = "weights[0] * x[i][j]",
+                                     .expected = {wrongResult}},
+                                    {.name = "SlotIsTheNextOnes",
+                                     .find = "operands.slots[pairs + first + i]",
+                                     .replacement = "operands.slots[pairs + first + i + 1]",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "LastGroupIsForgotten",
+                                     .find = "first < shape.chosen; first += group",
+                                     .replacement = "first + group <= shape.chosen; first += group",
+                                     .expected = {wrongResult}},
+                                    {.name = "OneTokenTooMany",
+                                     .find = "token >= operands.dims->tokens",
+                                     .replacement = "token > operands.dims->tokens",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "ThreadsOverlap",
+                                     .find = "unit += schedule.threadsPerRow",
+                                     .replacement = "unit += schedule.threadsPerRow / 2",
+                                     .expected = {"global-race"}},
+                                }),
+            "");
 }
 
 } // namespace

@@ -7,8 +7,9 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const DispatchShape &shape, int64_t tokens, int64_t bucket) {
-  ASSERT_EQ(whyNoDispatch(shape), "");
+using mutation::wrongResult;
+
+KernelCase dispatching(const DispatchShape &shape, int64_t tokens, int64_t bucket) {
   const int64_t pitch = shape.inputPitch ? shape.inputPitch : shape.rowBytes, rows = tokens * shape.rowsOfToken,
                 bucketRows = bucket * shape.rowsOfToken;
   // Any bits are copied; as i32 they compare exactly.
@@ -43,6 +44,12 @@ void expectRight(const DispatchShape &shape, int64_t tokens, int64_t bucket) {
   if (shape.scales) {
     dispatch.output(Memory::I32, rowsOfBucket(expectedScales, shape.scales, bucketRows));
   }
+  return dispatch;
+}
+
+void expectRight(const DispatchShape &shape, int64_t tokens, int64_t bucket) {
+  ASSERT_EQ(whyNoDispatch(shape), "");
+  KernelCase dispatch = dispatching(shape, tokens, bucket);
   for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
     EXPECT_EQ(dispatch.check(specializeDispatch(shape, schedule)), "");
   }
@@ -54,6 +61,35 @@ TEST(Dispatch, TakesBF16) { expectRight({.rowBytes = 512, .inputPitch = 1024, .r
 TEST(Dispatch, SaysWhatItDoesNotTake) {
   EXPECT_EQ(whyNoDispatch({.rowBytes = 100}), "found rows of 100 bytes, 100 bytes apart, expected multiples of 16");
   EXPECT_EQ(whyNoDispatch({.rowBytes = 64, .scales = 3}), "found 3 scales of a row, expected a multiple of 4");
+}
+
+TEST(Dispatch, MutationsAreReported) {
+  const DispatchShape shape{.rowBytes = 1040, .scales = 12, .rowsOfToken = 3};
+  EXPECT_EQ(dispatching(shape, 5, 6)
+                .checkMutations(specializeDispatch(shape, {32, 4}),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "RowsAreNotTimesExperts",
+                                     .find = "operands.dims->tokens * shape.rowsOfToken",
+                                     .replacement = "operands.dims->tokens",
+                                     .expected = {wrongResult}},
+                                    {.name = "OneRowTooMany",
+                                     .find = "operands.dims->tokens * shape.rowsOfToken",
+                                     .replacement = "operands.dims->tokens * shape.rowsOfToken + 1",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "ScalesAreNotGathered",
+                                     .find = "token * shape.scaleWords",
+                                     .replacement = "row * shape.scaleWords",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "LastWordIsForgotten",
+                                     .find = "if (at < count) {\n      to[at]",
+                                     .replacement = "if (at < count - 1) {\n      to[at]",
+                                     .expected = {wrongResult}},
+                                }),
+            "");
 }
 
 } // namespace

@@ -6,6 +6,8 @@
 namespace elah::cuda {
 namespace {
 
+using mutation::wrongResult;
+
 std::vector<int32_t> tokensOf(int64_t count, int64_t vocabulary) {
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < count; ++i) {
@@ -14,8 +16,7 @@ std::vector<int32_t> tokensOf(int64_t count, int64_t vocabulary) {
   return tokens;
 }
 
-void expectRight(RowElement table, int64_t width, int64_t vocabulary, int64_t tokens, int64_t bucket) {
-  EmbedShape shape{table, width};
+KernelCase embedding(RowElement table, int64_t width, int64_t vocabulary, int64_t tokens, int64_t bucket) {
   std::vector<float> values = normalValues(static_cast<size_t>(vocabulary * width), 1);
   std::vector<uint16_t> halves = bf16Of(values);
   const std::vector<int32_t> ids = tokensOf(tokens, vocabulary);
@@ -30,6 +31,12 @@ void expectRight(RowElement table, int64_t width, int64_t vocabulary, int64_t to
   embed.input(paddedTo(static_cast<size_t>(bucket), ids));
   table == RowElement::F32 ? embed.weight(values) : embed.weight(halves);
   embed.output(Memory::F32, rowsOfBucket(expected, width, bucket));
+  return embed;
+}
+
+void expectRight(RowElement table, int64_t width, int64_t vocabulary, int64_t tokens, int64_t bucket) {
+  EmbedShape shape{table, width};
+  KernelCase embed = embedding(table, width, vocabulary, tokens, bucket);
   for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
     EXPECT_EQ(embed.check(specializeEmbed(shape, schedule)), "");
   }
@@ -58,6 +65,32 @@ TEST(Embed, TakesF16) {
   KernelCase embed(1, 1);
   embed.input(std::vector<int32_t>{0}).weight(table).output(Memory::F32, expected);
   EXPECT_EQ(embed.check(specializeEmbed(shape, chooseRowSchedule(shape.units()))), "");
+}
+
+TEST(Embed, MutationsAreReported) {
+  const EmbedShape shape{RowElement::BF16, 300};
+  EXPECT_EQ(embedding(shape.table, 300, 17, 5, 8)
+                .checkMutations(specializeEmbed(shape, chooseRowSchedule(shape.units())),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "RowsAreThoseOfTheBucket",
+                                     .find = "row >= operands.dims->tokens",
+                                     .replacement = "row >= 8",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "TokenIsTheNextOnes",
+                                     .find = "operands.tokens[row]",
+                                     .replacement = "operands.tokens[row ^ 1]",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "LastValuesAreForgotten",
+                                     .find = "first + i < width",
+                                     .replacement = "first + i < width - 4",
+                                     .expected = {wrongResult},
+                                     .occurrence = 1},
+                                }),
+            "");
 }
 
 } // namespace

@@ -8,8 +8,9 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const ExpertPlanShape &shape, int64_t tokens, int64_t bucket, unsigned warps, int64_t distinct = 0) {
-  ASSERT_EQ(whyNoExpertPlan(shape), "");
+using mutation::wrongResult;
+
+KernelCase planning(const ExpertPlanShape &shape, int64_t tokens, int64_t bucket, int64_t distinct) {
   // Each token's experts differ.
   std::mt19937_64 random(8);
   std::vector<int32_t> experts, all(static_cast<size_t>(distinct ? distinct : shape.experts));
@@ -36,6 +37,12 @@ void expectRight(const ExpertPlanShape &shape, int64_t tokens, int64_t bucket, u
   plan.output(Memory::I32, offsets);
   plan.output(Memory::I32, rowsOfBucket(gather, shape.chosen, bucket));
   plan.output(Memory::I32, rowsOfBucket(slots, shape.chosen, bucket));
+  return plan;
+}
+
+void expectRight(const ExpertPlanShape &shape, int64_t tokens, int64_t bucket, unsigned warps, int64_t distinct = 0) {
+  ASSERT_EQ(whyNoExpertPlan(shape), "");
+  KernelCase plan = planning(shape, tokens, bucket, distinct);
   EXPECT_EQ(plan.check(specializeExpertPlan(shape, warps)), "");
 }
 
@@ -56,6 +63,59 @@ TEST(ExpertPlan, HasFewerWarpsForManyExperts) {
   EXPECT_EQ(expertPlanWarps({.experts = 1024}), 8u);
   EXPECT_EQ(whyNoExpertPlan({.experts = 20000}),
             "found 20000 experts, expected at most 11264, whose counts fit into a block");
+}
+
+TEST(ExpertPlan, MutationsAreReported) {
+  const ExpertPlanShape shape{.experts = 40, .chosen = 5};
+  EXPECT_EQ(planning(shape, 70, 80, 0)
+                .checkMutations(specializeExpertPlan(shape, 2),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "CountsBeginTooEarly",
+                                     .find = "__syncthreads();\n  const uint32_t before",
+                                     .replacement = "const uint32_t before",
+                                     .expected = {"shared-race", "uninitialised-memory"}},
+                                    {.name = "CountsAreReadTooEarly",
+                                     .find = "__syncthreads();\n  // Runs of experts",
+                                     .replacement = "// Runs of experts",
+                                     .expected = {"shared-race"}},
+                                    {.name = "SumsAreReadTooEarly",
+                                     .find = "totals[thread] = sum;\n  __syncthreads();",
+                                     .replacement = "totals[thread] = sum;",
+                                     .expected = {"shared-race", "uninitialised-memory"}},
+                                    {.name = "SumsAreWrittenTooEarly",
+                                     .find = ": 0;\n    __syncthreads();",
+                                     .replacement = ": 0;",
+                                     .expected = {"shared-race"}},
+                                    {.name = "PlacesAreReadTooEarly",
+                                     .find = "__syncthreads();\n  for (int32_t first = begin",
+                                     .replacement = "for (int32_t first = begin",
+                                     .expected = {"shared-race"}},
+                                    {.name = "PlacesMoveTooEarly",
+                                     .find = "= slot;\n    }\n    __syncwarp();",
+                                     .replacement = "= slot;\n    }",
+                                     .expected = {"shared-race"}},
+                                    {.name = "EqualExpertsAreReversed",
+                                     .find = "+ __popc(same & before)",
+                                     .replacement = "+ __popc(same & ~before) - 1",
+                                     .expected = {wrongResult}},
+                                    {.name = "LastOffsetIsMisplaced",
+                                     .find = "operands.offsets[shape.experts] =",
+                                     .replacement = "operands.offsets[shape.experts - 1] =",
+                                     .expected = {"global-race"}},
+                                    {.name = "TokenIsThePair",
+                                     .find = "(first + lane) / shape.chosen",
+                                     .replacement = "first + lane",
+                                     .expected = {wrongResult}},
+                                    {.name = "PairsAreTheTokens",
+                                     .find = "operands.dims->tokens * shape.chosen",
+                                     .replacement = "operands.dims->tokens",
+                                     .expected = {wrongResult}},
+                                }),
+            "");
 }
 
 } // namespace

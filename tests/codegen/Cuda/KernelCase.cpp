@@ -1,4 +1,5 @@
 #include "tests/codegen/Cuda/KernelCase.h"
+#include "codegen/Cuda/KernelSources.h"
 #include <algorithm>
 
 namespace elah::cuda {
@@ -135,6 +136,28 @@ std::string KernelCase::check(const KernelSpec &spec, const std::vector<RunOrder
       return complaints + spec.symbol + " (" + spec.schedule + "), " + order.describe() + ": " +
              (outcome.clean() ? wrong : outcome.describe() + wrong);
     }
+  }
+  return complaints;
+}
+
+std::string KernelCase::checkMutations(const KernelSpec &spec, const std::vector<mutation::Mutation> &mutations) const {
+  const std::string source = mutation::inlineIncludes(spec.source, mutation::headersOf(kernelSources()));
+  std::string complaints;
+  for (mutation::Mutation known : mutations) {
+    known.orders = {{"lazy"}, {"random", 1, true}};
+    std::string complaint =
+        mutation::whyNotReported(known, source, [&](const std::string &mutated, const mutation::MutationOrder &order) {
+          KernelSpec mutant = spec;
+          mutant.source = mutated;
+          mutation::Observation seen;
+          if (compileForTest(mutant, seen.broken)) {
+            seen.reports =
+                run(mutant, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, seen.wrong)
+                    .reports;
+          }
+          return seen;
+        });
+    complaints += complaint.empty() ? "" : std::string(known.name) + ": " + complaint + "\n";
   }
   return complaints;
 }

@@ -3,6 +3,7 @@
 
 #include "tests/codegen/Cuda/KernelRunner.h"
 #include "tests/codegen/Cuda/Values.h"
+#include "tests/runtime/emulator/mutations/mutation.h"
 
 namespace elah::cuda {
 
@@ -39,6 +40,10 @@ public:
   /// Compiles within the gates, then runs in each of the orders. Empty if all is well.
   std::string check(const KernelSpec &spec, const std::vector<RunOrder> &orders) const;
   std::string check(const KernelSpec &spec) const;
+
+  /// Puts each of the bugs into the kernel, or into a header of it. Empty if each is reported as the table expects, in
+  /// lazy and in random order.
+  std::string checkMutations(const KernelSpec &spec, const std::vector<mutation::Mutation> &mutations) const;
 
   /// One run, without the gates: reports of the checker apart from what is wrong with the results.
   RunOutcome run(const KernelSpec &spec, const RunOrder &order, std::string &wrong) const;

@@ -6,8 +6,9 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const LatentAppendShape &shape, int64_t tokens, int64_t bucket,
-                 const std::vector<LatentAppendSchedule> &schedules) {
+using mutation::wrongResult;
+
+KernelCase appending(const LatentAppendShape &shape, int64_t tokens, int64_t bucket) {
   const int64_t heads = shape.heads, rope = shape.rope, rank = shape.rank, queryWidth = shape.nope + rope,
                 width = rank + rope, pitch = shape.latentPitch ? shape.latentPitch : width;
   const std::vector<uint16_t> query = bf16Of(normalValues(static_cast<size_t>(tokens * heads * queryWidth), 13));
@@ -62,6 +63,12 @@ void expectRight(const LatentAppendShape &shape, int64_t tokens, int64_t bucket,
   append.input(paddedTo(static_cast<size_t>(bucket * rope), table));
   append.input(paddedTo(static_cast<size_t>(bucket), cacheRows));
   append.output(Memory::BF16, absorbed, bound).output(Memory::BF16, cache, bound);
+  return append;
+}
+
+void expectRight(const LatentAppendShape &shape, int64_t tokens, int64_t bucket,
+                 const std::vector<LatentAppendSchedule> &schedules) {
+  KernelCase append = appending(shape, tokens, bucket);
   for (const LatentAppendSchedule &schedule : schedules) {
     EXPECT_EQ(append.check(specializeLatentAppend(shape, schedule)), "");
   }
@@ -82,6 +89,47 @@ TEST(LatentAppend, RotatesHalves) {
 TEST(LatentAppend, TakesOddWidths) {
   LatentAppendShape shape{.heads = 3, .nope = 10, .rope = 6, .rank = 30, .latentPitch = 41};
   expectRight(shape, 4, 5, {chooseLatentAppendSchedule(shape), {.threads = 32, .parts = 2}});
+}
+
+TEST(LatentAppend, MutationsAreReported) {
+  const LatentAppendShape shape{.heads = 8, .nope = 32, .rope = 16, .rank = 288, .latentPitch = 312};
+  EXPECT_EQ(appending(shape, 3, 4)
+                .checkMutations(specializeLatentAppend(shape, {.threads = 64, .parts = 1}),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "SumsAreReadTooEarly",
+                                     .find = "__syncthreads();\n    x = 0;",
+                                     .replacement = "x = 0;",
+                                     .expected = {"shared-race"}},
+                                    {.name = "CacheRowIsTheToken",
+                                     .find = "static_cast<int64_t>(operands.cacheRows[token])",
+                                     .replacement = "static_cast<int64_t>(token)",
+                                     .expected = {wrongResult}},
+                                    {.name = "SecondOfAPairTurnsTheFirstsResult",
+                                     .find = "+ before * sines[i]",
+                                     .replacement = "+ a * sines[i]",
+                                     .expected = {wrongResult}},
+                                    {.name = "FirstPairsOfTheKeyAreForgotten",
+                                     .find = "schedule.threads - 1 - thread",
+                                     .replacement = "schedule.threads - thread",
+                                     .expected = {wrongResult}},
+                                    {.name = "QueriesAreTheUnrotatedParts",
+                                     .find = "head * queryWidth + shape.nope",
+                                     .replacement = "head * queryWidth",
+                                     .expected = {wrongResult}},
+                                    {.name = "OneTokenTooMany",
+                                     .find = "token >= operands.dims->tokens",
+                                     .replacement = "token > operands.dims->tokens",
+                                     .expected = {"out-of-bounds"}},
+                                    {.name = "NormIsNotOverTheRank",
+                                     .find = "squares / shape.rank",
+                                     .replacement = "squares / absorbedWidth",
+                                     .expected = {wrongResult}},
+                                }),
+            "");
 }
 
 } // namespace

@@ -6,10 +6,13 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const QuantizeShape &shape, int64_t tokens, int64_t bucket) {
+using mutation::wrongResult;
+
+KernelCase quantizing(const QuantizeShape &shape, int64_t tokens, int64_t bucket) {
   const int64_t width = shape.width, pitch = shape.inputPitch ? shape.inputPitch : width;
   const std::vector<float> random = normalValues(static_cast<size_t>(tokens * width), 4);
-  std::vector<float> input(static_cast<size_t>(bucket * pitch), std::nanf(""));
+  // What lies between rows is large, so that it would show in a scale.
+  std::vector<float> input(static_cast<size_t>(bucket * pitch), 1e30f);
   for (int64_t row = 0; row < tokens; ++row) {
     for (int64_t i = 0; i < width; ++i) {
       // Each block has a size of its own, and one is zero.
@@ -30,6 +33,11 @@ void expectRight(const QuantizeShape &shape, int64_t tokens, int64_t bucket) {
   KernelCase quantize(tokens, bucket);
   isF32 ? quantize.input(input) : quantize.input(halves);
   quantize.quantizedOutput(expected, width, bucket);
+  return quantize;
+}
+
+void expectRight(const QuantizeShape &shape, int64_t tokens, int64_t bucket) {
+  KernelCase quantize = quantizing(shape, tokens, bucket);
   for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
     EXPECT_EQ(quantize.check(specializeQuantize(shape, schedule)), "");
   }
@@ -43,6 +51,34 @@ TEST(Quantize, TakesPartsOfBlocks) {
   expectRight({.width = 84, .inputPitch = 90}, 5, 6);
 }
 TEST(Quantize, TakesF32) { expectRight({.input = RowElement::F32, .width = 640}, 3, 3); }
+
+TEST(Quantize, MutationsAreReported) {
+  const QuantizeShape shape{.width = 200, .inputPitch = 216};
+  EXPECT_EQ(
+      quantizing(shape, 5, 6)
+          .checkMutations(
+              specializeQuantize(shape, chooseRowSchedule(shape.units())),
+              {
+                  {.name = "InputIsNotWaitedFor",
+                   .find = "ptx::griddepcontrol_wait();",
+                   .replacement = "",
+                   .expected = {"global-race"}},
+                  {.name = "PitchIsTheWidth",
+                   .find = "static_cast<int64_t>(row) * shape.inputPitch",
+                   .replacement = "static_cast<int64_t>(row) * shape.width",
+                   .expected = {wrongResult}},
+                  {.name = "ValuesOfABlockAreSwapped",
+                   .find = "words[i] = low | high << 16",
+                   .replacement = "words[i] = high | low << 16",
+                   .expected = {wrongResult}},
+                  {.name = "SignsAreLost", .find = "fabsf(x[i])", .replacement = "x[i]", .expected = {wrongResult}},
+                  {.name = "LastBlockReadsBehindTheRow",
+                   .find = "if (first < shape.width) {",
+                   .replacement = "if (first < shape.width + 8) {",
+                   .expected = {wrongResult}},
+              }),
+      "");
+}
 
 } // namespace
 } // namespace elah::cuda

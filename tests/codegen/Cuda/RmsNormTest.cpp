@@ -6,8 +6,9 @@
 namespace elah::cuda {
 namespace {
 
-/// Checks all schedules of a shape.
-void expectRight(RmsNormShape shape, int64_t rows, int64_t bucket) {
+using mutation::wrongResult;
+
+KernelCase normalizing(const RmsNormShape &shape, int64_t rows, int64_t bucket) {
   const int64_t width = shape.width, pitch = shape.inputPitch ? shape.inputPitch : width;
   // Rows that the norm is told lie anywhere among the step's tokens.
   const int64_t tokens = shape.hasRows ? 2 * rows + 3 : rows, bucketTokens = shape.hasRows ? 2 * bucket + 3 : bucket;
@@ -55,6 +56,12 @@ void expectRight(RmsNormShape shape, int64_t rows, int64_t bucket) {
   if (shape.copy) {
     output(*shape.copy);
   }
+  return norm;
+}
+
+/// Checks all schedules of a shape.
+void expectRight(const RmsNormShape &shape, int64_t rows, int64_t bucket) {
+  KernelCase norm = normalizing(shape, rows, bucket);
   for (const RowSchedule &schedule : legalRowSchedules(shape.units())) {
     EXPECT_EQ(norm.check(specializeRmsNorm(shape, schedule)), "");
   }
@@ -89,6 +96,55 @@ TEST(RmsNorm, TakesTheRowsOfLogits) {
 TEST(RmsNorm, WritesF32) {
   RmsNormShape shape{.width = 1030, .output = RowElement::F32, .epsilon = 1e-5};
   expectRight(shape, 5, 6);
+}
+
+TEST(RmsNorm, MutationsAreReported) {
+  const RmsNormShape shape{.width = 640, .isQuantized = true};
+  EXPECT_EQ(normalizing(shape, 3, 4)
+                .checkMutations(specializeRmsNorm(shape, {64, 1}),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "SumsAreReadTooEarly",
+                                     .find = "__syncthreads();\n    x = 0;",
+                                     .replacement = "x = 0;",
+                                     .expected = {"shared-race"}},
+                                    {.name = "LastWarpsSumIsForgotten",
+                                     .find = "warp < schedule.threadsPerRow / 32",
+                                     .replacement = "warp < schedule.threadsPerRow / 32 - 1",
+                                     .expected = {wrongResult}},
+                                    {.name = "OneRowTooMany",
+                                     .find = "operands.dims->tokens)) {",
+                                     .replacement = "operands.dims->tokens + 1)) {",
+                                     .expected = {wrongResult}},
+                                    {.name = "EpsilonIsForgotten",
+                                     .find = " + operands.epsilon",
+                                     .replacement = "",
+                                     .expected = {wrongResult}},
+                                    {.name = "MeanIsTheSum",
+                                     .find = "squares / shape.width",
+                                     .replacement = "squares",
+                                     .expected = {wrongResult}},
+                                    {.name = "ScaleIsOfHalfABlock",
+                                     .find = "distance = 8; distance > 0",
+                                     .replacement = "distance = 4; distance > 0",
+                                     .expected = {wrongResult}},
+                                    {.name = "ZerosHaveNoScale",
+                                     .find = "float largest = 1e-4f",
+                                     .replacement = "float largest = 0",
+                                     .expected = {wrongResult}},
+                                    {.name = "ScaleIsThatOfTheNextBlock",
+                                     .find = "scalesOfRow(width) + first / 128] =",
+                                     .replacement = "scalesOfRow(width) + (first / 128 ^ 1)] =",
+                                     .expected = {wrongResult}},
+                                    {.name = "EverySecondScaleIsForgotten",
+                                     .find = "first % 128 == 0",
+                                     .replacement = "first % 256 == 0",
+                                     .expected = {wrongResult}},
+                                }),
+            "");
 }
 
 } // namespace

@@ -10,6 +10,8 @@
 namespace elah::cuda {
 namespace {
 
+using mutation::wrongResult;
+
 constexpr double lowest = -std::numeric_limits<double>::infinity();
 
 /// Indices of the `count` largest, the lower one first among equals.
@@ -65,8 +67,7 @@ void routeToken(const RouteShape &shape, const float *logits, const std::vector<
 }
 
 /// `step`: logits and biases are multiples of it; a large one makes for many equal scores.
-void expectRight(const RouteShape &shape, int64_t tokens, int64_t bucket, float step, unsigned tokensPerBlock = 4) {
-  ASSERT_EQ(whyNoRoute(shape), "");
+KernelCase routing(const RouteShape &shape, int64_t tokens, int64_t bucket, float step) {
   std::vector<float> logits = normalValues(static_cast<size_t>(tokens * shape.experts), 6, 2),
                      bias = normalValues(static_cast<size_t>(shape.experts), 7, 0.2f);
   for (float &value : logits) {
@@ -87,6 +88,12 @@ void expectRight(const RouteShape &shape, int64_t tokens, int64_t bucket, float 
   const int64_t width = shape.topK + shape.shared;
   route.output(Memory::I32, rowsOfBucket(chosen, width, bucket));
   route.output(Memory::F32, rowsOfBucket(weights, width, bucket), {3e-6, 1e-9});
+  return route;
+}
+
+void expectRight(const RouteShape &shape, int64_t tokens, int64_t bucket, float step, unsigned tokensPerBlock = 4) {
+  ASSERT_EQ(whyNoRoute(shape), "");
+  KernelCase route = routing(shape, tokens, bucket, step);
   EXPECT_EQ(route.check(specializeRoute(shape, tokensPerBlock)), "");
 }
 
@@ -138,6 +145,54 @@ TEST(Route, SaysWhatItDoesNotTake) {
   EXPECT_EQ(whyNoRoute({.experts = 64, .topK = 32, .shared = 1}),
             "found 33 experts of a token, expected at most 32, one for each lane");
   EXPECT_EQ(whyNoRoute({.experts = 2048}), "found 2048 experts, expected at most 1024, 32 for each lane");
+}
+
+TEST(Route, MutationsAreReported) {
+  EXPECT_EQ(routing(r1, 9, 10, 0.25f)
+                .checkMutations(specializeRoute(r1),
+                                {
+                                    {.name = "InputIsNotWaitedFor",
+                                     .find = "ptx::griddepcontrol_wait();",
+                                     .replacement = "",
+                                     .expected = {"global-race"}},
+                                    {.name = "GroupsAreRankedTooEarly",
+                                     .find = "__syncwarp();\n    float rank",
+                                     .replacement = "float rank",
+                                     .expected = {"shared-race"}},
+                                    {.name = "HigherOfEqualExperts",
+                                     .find = "__reduce_min_sync(0xffffffffu, key == largest ? index : 0x7fffffff)",
+                                     .replacement = "__reduce_max_sync(0xffffffffu, key == largest ? index : 0)",
+                                     .expected = {wrongResult}},
+                                    {.name = "BiasEntersWeights",
+                                     .find = "score = scores[i];",
+                                     .replacement = "score = scores[i] + bias[i];",
+                                     .expected = {wrongResult}},
+                                    {.name = "GroupsAreInterleaved",
+                                     .find = "stays >> expert / size & 1",
+                                     .replacement = "stays >> expert % shape.groups & 1",
+                                     .expected = {wrongResult}},
+                                    {.name = "GroupsAreRankedByTheirBest",
+                                     .find = "? first + second : first",
+                                     .replacement = "? first : first",
+                                     .expected = {wrongResult}},
+                                    {.name = "AnExpertIsChosenTwice",
+                                     .find = "keys[i] = 0;\n        score",
+                                     .replacement = "score",
+                                     .expected = {wrongResult}},
+                                    {.name = "WeightsAreNotScaled",
+                                     .find = "weight *= operands.scale /",
+                                     .replacement = "weight /=",
+                                     .expected = {wrongResult}},
+                                    {.name = "TokensShareTheirRanks",
+                                     .find = "biasedOfBlock[threadIdx.x / 32]",
+                                     .replacement = "biasedOfBlock[0]",
+                                     .expected = {"shared-race"}},
+                                    {.name = "SharedExpertIsTheLastOfTheOthers",
+                                     .find = "shape.experts + lane - shape.topK",
+                                     .replacement = "shape.experts - 1 + lane - shape.topK",
+                                     .expected = {wrongResult}},
+                                }),
+            "");
 }
 
 } // namespace

@@ -9,12 +9,13 @@
 namespace elah::cuda {
 namespace {
 
+using mutation::wrongResult;
+
 const CudaTarget &h800 = *findCudaTarget("h800");
 
 /// Each draw has a row of logits.
-void expectRight(int64_t vocabulary, const std::vector<std::vector<float>> &logits, const std::vector<Draw> &draws,
-                 const std::vector<SampleSchedule> &schedules, const std::vector<RunOrder> &orders = testOrders(1),
-                 std::set<int32_t> *drawn = nullptr) {
+KernelCase drawingFrom(int64_t vocabulary, const std::vector<std::vector<float>> &logits,
+                       const std::vector<Draw> &draws, std::set<int32_t> *drawn = nullptr) {
   const auto rows = static_cast<int64_t>(draws.size()), bucket = rows + 1;
   std::vector<float> all;
   std::vector<double> tokens;
@@ -33,6 +34,13 @@ void expectRight(int64_t vocabulary, const std::vector<std::vector<float>> &logi
   KernelCase drawing(rows, bucket, rows, bucket);
   drawing.input(paddedTo(static_cast<size_t>(bucket * vocabulary), all)).input(ofBucket);
   drawing.output(Memory::I32, rowsOfBucket(tokens, 1, bucket));
+  return drawing;
+}
+
+void expectRight(int64_t vocabulary, const std::vector<std::vector<float>> &logits, const std::vector<Draw> &draws,
+                 const std::vector<SampleSchedule> &schedules, const std::vector<RunOrder> &orders = testOrders(1),
+                 std::set<int32_t> *drawn = nullptr) {
+  KernelCase drawing = drawingFrom(vocabulary, logits, draws, drawn);
   for (const SampleSchedule &schedule : schedules) {
     EXPECT_EQ(drawing.check(specializeSample({vocabulary}, schedule), orders), "");
   }
@@ -116,6 +124,59 @@ TEST(Sample, ChoosesSchedules) {
   EXPECT_EQ(legalSampleSchedules({129280}, h800).front().cluster, 4u);
   EXPECT_NE(whyNoSample({1000000}, h800), "");
   EXPECT_EQ(whyNoSample({152064}, h800), "");
+}
+
+TEST(Sample, MutationsAreReported) {
+  std::vector<Draw> draws;
+  for (uint64_t step = 0; step < 4; ++step) {
+    draws.push_back({0.8f, 0.9f, 0, 5, step});
+    draws.push_back({1.5f, 1, 20, 5, step});
+  }
+  const KernelCase drawing = drawingFrom(2058, {normalValues(2058, 26, 3)}, draws);
+  EXPECT_EQ(
+      drawing.checkMutations(
+          specializeSample({2058}, {256, 2}),
+          {
+              {.name = "InputIsNotWaitedFor",
+               .find = "ptx::griddepcontrol_wait();",
+               .replacement = "",
+               .expected = {"global-race"}},
+              {.name = "BestIsReadTooEarly",
+               .find = "syncCluster();\n    best =",
+               .replacement = "best =",
+               .expected = {"shared-race", "uninitialised-memory"}},
+              {.name = "WarpsBestIsReadTooEarly",
+               .find = "__syncthreads();\n    if (threadIdx.x == 0) {\n      for",
+               .replacement = "if (threadIdx.x == 0) {\n      for",
+               .expected = {"shared-race", "uninitialised-memory"}},
+              {.name = "HistogramsAreOneMemory", .find = "turn ^= 1;", .replacement = "", .expected = {"shared-race"}},
+              {.name = "HistogramIsClearedTooLate",
+               .find = "__syncthreads();\n    return part;",
+               .replacement = "return part;",
+               .expected = {"shared-race", "uninitialised-memory"}},
+              {.name = "HistogramIsGatheredTooEarly",
+               .find = "syncCluster();\n    if",
+               .replacement = "if",
+               .expected = {"shared-race", "uninitialised-memory"}},
+              {.name = "SumsAreReadTooEarly",
+               .find = "__syncthreads();\n  }\n\n  __device__ void makeCoarse",
+               .replacement = "}\n\n  __device__ void makeCoarse",
+               .expected = {"shared-race", "uninitialised-memory"}},
+              {.name = "StepIsForgotten", .find = "(step + 1) *", .replacement = "1 *", .expected = {wrongResult}},
+              {.name = "TopPIsAHalf",
+               .find = "static_cast<double>(draw.topP)",
+               .replacement = "0.5",
+               .expected = {wrongResult}},
+              {.name = "TopKKeepsTwiceAsMany",
+               .find = "select(true, draw.topK - 1)",
+               .replacement = "select(true, 2 * draw.topK - 1)",
+               .expected = {wrongResult}},
+              {.name = "TemperatureIsOne",
+               .find = "static_cast<double>(temperature)",
+               .replacement = "1.0",
+               .expected = {wrongResult}},
+          }),
+      "");
 }
 
 } // namespace
