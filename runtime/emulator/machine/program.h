@@ -54,9 +54,9 @@ struct Predicate {
 /// Which lanes must have come together before the instruction runs (PTX ISA: `.sync`, `.aligned`).
 enum class Convergence : uint8_t {
   None,
-  Members, ///< all living lanes of the mask in operand `maskOperand`
+  Members, ///< all living lanes of the mask in operand `maskOperand`, at one place or at equal ones (see exchange())
   Warp,    ///< all living lanes of the warp
-  Meeting, ///< as Members, but lanes may come together at different instructions of this kind (bar.warp.sync)
+  Meeting, ///< as Members, without results (bar.warp.sync)
 };
 
 struct Op {

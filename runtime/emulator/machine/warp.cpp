@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <utility>
@@ -85,6 +86,7 @@ struct Warp::Impl {
   void findStop();
   void mergeAt(Node *node, uint32_t pc);
   bool gather(const Op &op, Lanes lanes);
+  bool exchange(const Op &op);
   Lanes needed(const Op &op, Lanes lanes) const;
   bool poll();
   template <bool observed> bool runGroup(unsigned &budget);
@@ -451,8 +453,92 @@ bool Warp::Impl::gather(const Op &op, Lanes lanes) {
       return true;
     }
   }
+  if (op.convergence == Convergence::Members && exchange(op)) {
+    return false; // All of it has run.
+  }
   putBack();
   return false;
+}
+
+/// Lanes that stand at different places, all at the same instruction but for its operands: runs it once for all of
+/// them, in a frame of its own to which each brings its operands and from which it takes its results. False where lanes
+/// are still missing.
+bool Warp::Impl::exchange(const Op &op) {
+  auto opOf = [](const Group &group) -> const Op & { return group.node->frame.code->ops[group.pc]; };
+  std::vector<Group *> parts = {&now};
+  Lanes here = now.lanes;
+  for (Group &other : others) {
+    if (other.state == Group::State::Parked && other.needed == now.needed && opOf(other).run == op.run &&
+        opOf(other).source->modifiers == op.source->modifiers) {
+      parts.push_back(&other);
+      here |= other.lanes;
+    }
+  }
+  if (now.needed & ~here) {
+    return false;
+  }
+  constexpr size_t operands = std::size(Op().operands), predicates = std::size(Op().predicates),
+                   most = 8; // bytes a lane
+  alignas(64) std::byte values[operands][warpLanes * most] = {};
+  uint32_t flags[predicates + 1] = {allLanes};
+  Frame frame;
+  frame.registers = values[0];
+  frame.predicates = flags;
+  Op together = op;
+  for (size_t i = 0; i < operands; ++i) {
+    together.operands[i].offset = static_cast<uint32_t>(i * sizeof values[0]);
+    together.operands[i].constant = 0;
+  }
+  for (size_t i = 0; i < predicates; ++i) {
+    together.predicates[i] = {static_cast<uint16_t>(i + 1), false};
+  }
+  // Operands have 32 bits, but for the values of match.b64.
+  const std::vector<std::string> &words = op.source->modifiers;
+  const bool wide = std::find(words.begin(), words.end(), "b64") != words.end();
+  auto bytesOf = [&](size_t operand) -> size_t { return wide && operand == 1 ? 8 : 4; };
+  auto eachPart = [&](auto &&visit) {
+    for (Group *part : parts) {
+      warp.frame = &part->node->frame;
+      visit(*part, opOf(*part));
+    }
+  };
+  eachPart([&](const Group &part, const Op &mine) {
+    for (size_t i = 0; i < operands; ++i) {
+      const std::byte *from = warp.read<std::byte>(mine.operands[i]);
+      forLanes(part.lanes, [&](unsigned lane) {
+        std::memcpy(values[i] + lane * bytesOf(i), from + lane * bytesOf(i), bytesOf(i));
+      });
+    }
+    for (size_t i = 0; i < predicates; ++i) {
+      flags[i + 1] |= warp.read(mine.predicates[i]) & part.lanes;
+    }
+  });
+  if (warp.observer) {
+    Node *const mine = now.node;
+    eachPart([&](Group &part, const Op &its) {
+      now.node = part.node;
+      observe(its, part.lanes);
+    });
+    now.node = mine;
+  }
+  warp.frame = &frame;
+  op.run(warp, together, here);
+  eachPart([&](Group &part, const Op &mine) {
+    if (!mine.operands[0].constant) {
+      std::byte *to = warp.write<std::byte>(mine.operands[0]);
+      forLanes(part.lanes, [&](unsigned lane) { std::memcpy(to + lane * 4, values[0] + lane * 4, 4); });
+    }
+    if (mine.predicates[0].index) {
+      warp.write(mine.predicates[0], part.lanes, flags[1]);
+    }
+    part.state = Group::State::Ready;
+    part.needed = 0;
+    ++part.pc;
+    ++executed;
+  });
+  warp.frame = &now.node->frame;
+  findStop();
+  return true;
 }
 
 // --- The interpreter.

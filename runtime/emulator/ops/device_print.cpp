@@ -52,9 +52,10 @@ std::string textAt(Warp &warp, unsigned lane, uint64_t address) {
 }
 
 /// Formats as CUDA's printf does (CUDA C++ programming guide, "Formatted Output"): arguments lie one behind the other,
-/// each aligned to its size; float comes as double.
-std::string formatted(Warp &warp, unsigned lane, const std::string &format, uint64_t arguments) {
+/// each aligned to its size; float comes as double. `count`: how many of them the format asked for.
+std::string formatted(Warp &warp, unsigned lane, const std::string &format, uint64_t arguments, int32_t &count) {
   std::string text;
+  count = 0;
   uint64_t at = arguments;
   auto take = [&](unsigned bytes) {
     at = (at + bytes - 1) / bytes * bytes;
@@ -64,6 +65,7 @@ std::string formatted(Warp &warp, unsigned lane, const std::string &format, uint
       std::memcpy(&value, target.bytes, bytes);
     }
     at += bytes;
+    ++count;
     return value;
   };
   for (size_t i = 0; i < format.size(); ++i) {
@@ -158,14 +160,14 @@ Flow vprintf(Warp &warp, const Op &op, Lanes lanes) {
   for (; lanes; lanes &= lanes - 1) {
     const unsigned lane = static_cast<unsigned>(__builtin_ctz(lanes));
     const uint64_t format = argument<uint64_t>(warp, form, 0, lane), values = argument<uint64_t>(warp, form, 1, lane);
-    const std::string text = formatted(warp, lane, textAt(warp, lane, format), values);
+    int32_t count = -1; // What CUDA's printf returns for a format that is null.
+    const std::string text = format ? formatted(warp, lane, textAt(warp, lane, format), values, count) : "";
     {
       std::lock_guard lock(printing);
       std::fwrite(text.data(), 1, text.size(), stdout);
       std::fflush(stdout);
     }
-    // The number of arguments, as CUDA's printf returns it, is not known here: 0 says success.
-    result<int32_t>(warp, form, lane, 0);
+    result<int32_t>(warp, form, lane, count);
   }
   return Flow::Next;
 }

@@ -399,6 +399,88 @@ low:
   }
 }
 
+// Two halves of a warp come to shuffles, votes, matches and elections of their own, in functions of their own, with
+// other registers and immediates: they exchange with each other (PTX ISA, shfl.sync: all lanes of the mask execute it
+// "with the same qualifiers and same membermask").
+TEST(Scheduling, WarpExchangesMeetAcrossPlaces) {
+  const std::string text = kernel(".param .u64 out", R"(
+  ld.param.u64 %rd1, [out];
+  mov.u32 %r1, %laneid;
+  mul.wide.u32 %rd2, %r1, 20;
+  add.u64 %rd1, %rd1, %rd2;
+  setp.lt.u32 %p1, %r1, 16;
+  @%p1 bra low;
+  add.u32 %r1, %r1, 1000;
+  mov.u32 %r9, 16;
+  shfl.sync.bfly.b32 %r1, %r1, %r9, 31, -1;
+  mov.pred %p3, 0;
+  vote.sync.ballot.b32 %r4, %p3, -1;
+  mov.u64 %rd5, 7;
+  match.any.sync.b64 %r5, %rd5, -1;
+  redux.sync.add.u32 %r6, 1, -1;
+  elect.sync _|%p4, -1;
+  selp.u32 %r7, 1, 0, %p4;
+  st.global.u32 [%rd1], %r1;
+  bra store;
+low:
+  .reg .b32 %other<4>;
+  add.u32 %other2, %r1, 2000;
+  shfl.sync.bfly.b32 %other1|%p7, %other2, 16, 31, -1;
+  selp.u32 %other1, %other1, 0, %p7;
+  setp.lt.u32 %p5, %r1, 3;
+  vote.sync.ballot.b32 %r4, %p5, -1;
+  cvt.u64.u32 %rd6, %r1;
+  match.any.sync.b64 %r5, %rd6, -1;
+  redux.sync.add.u32 %r6, %r1, -1;
+  elect.sync _|%p6, -1;
+  selp.u32 %r7, 1, 0, %p6;
+  st.global.u32 [%rd1], %other1;
+store:
+  st.global.u32 [%rd1+4], %r4;
+  st.global.u32 [%rd1+8], %r5;
+  st.global.u32 [%rd1+12], %r6;
+  redux.sync.add.u32 %r7, %r7, -1;
+  st.global.u32 [%rd1+16], %r7;
+  ret;
+)");
+  for (const RunOptions &options : schedules()) {
+    DeviceBuffer out(32 * 20);
+    KernelRun run;
+    run.block = 32;
+    run.options = options;
+    std::optional<Fault> fault = run(text, Parameters().add(out.address()));
+    ASSERT_FALSE(fault) << fault->text;
+    for (uint32_t lane = 0; lane < 32; ++lane) {
+      const uint32_t *values = out.as<uint32_t>() + lane * 5;
+      EXPECT_EQ(values[0], (lane ^ 16) + (lane < 16 ? 1000 : 2000)) << lane;
+      EXPECT_EQ(values[1], 7u);
+      EXPECT_EQ(values[2], lane >= 16 || lane == 7 ? 0xffff0080u : 1u << lane) << lane;
+      EXPECT_EQ(values[3], 15u * 16 / 2 + 16);
+      EXPECT_EQ(values[4], 1u); // one leader
+    }
+  }
+}
+
+// A ballot and a shuffle do not meet, nor do other masks.
+TEST(Scheduling, OtherExchangesDoNotMeet) {
+  const std::string text = kernel(".param .u64 out", R"(
+  mov.u32 %r1, %laneid;
+  setp.lt.u32 %p1, %r1, 16;
+  @%p1 bra low;
+  shfl.sync.bfly.b32 %r1, %r1, 16, 31, -1;
+  ret;
+low:
+  shfl.sync.up.b32 %r1, %r1, 16, 0, -1;
+  ret;
+)");
+  KernelRun run;
+  run.block = 32;
+  run.options.pollLimit = 256;
+  std::optional<Fault> fault = run(text, Parameters().add(uint64_t(0)));
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->kind, Fault::Kind::Deadlock);
+}
+
 // Clusters: ranks, distributed shared memory, and a barrier between.
 // A lane (32) whose wait ends as it times out goes on to a barrier, before the others of its warp: they meet there all
 // the same.
