@@ -1,4 +1,5 @@
 #include "machine/decoder.h"
+#include "ops/host_vectors.h"
 
 // The table of all opcodes, with the handlers that this CPU can run.
 
@@ -34,7 +35,7 @@ EMULATOR_DECLARE(generic)
 static OpcodeTable makeTable() {
   OpcodeTable table;
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("x86-64-v4")) {
+  if (hostVectors() == HostVectors::Avx512) {
     v4::addVectorCode(table);
   } else {
     v3::addVectorCode(table);

@@ -1,4 +1,5 @@
 #include "ops/tile_product.h"
+#include "ops/host_vectors.h"
 #include <cstring>
 
 // The core is written with vector types of 16 floats, which the compiler lowers to what the processor has; it is
@@ -237,11 +238,9 @@ ELAH_VERSION(avx512, __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,a
 
 const Version &chosen() {
 #if defined(__x86_64__)
-  static const Version &version = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-                                      ? avx512::version
-                                  : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? avx2::version
-                                                                                                    : portable::version;
+  static const Version &version = hostVectors() == HostVectors::Avx512 ? avx512::version
+                                  : hostVectors() == HostVectors::Avx2 ? avx2::version
+                                                                       : portable::version;
   return version;
 #else
   return portable::version;
