@@ -42,21 +42,39 @@ packages=(
   # keep-sorted end
 )
 
-missing=()
-for package in "${packages[@]}"; do
-  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
-  [ "$status" = "install ok installed" ] || missing+=("$package")
-done
-if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup: everything is installed" >&2
-  exit 0
-fi
-
 sudo=()
-if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "setup: ${missing[*]} are missing; run this as root" >&2; exit 1; }
-  sudo=(sudo)
+if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+
+# install PACKAGE...: those of Debian's that are not there.
+install_missing() {
+  local missing=() package status
+  for package in "$@"; do
+    status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = "install ok installed" ] || missing+=("$package")
+  done
+  if [ ${#missing[@]} -eq 0 ]; then return; fi
+  if [ ${#sudo[@]} -ne 0 ] && ! command -v sudo >/dev/null; then
+    echo "setup: ${missing[*]} are missing; run this as root" >&2
+    exit 1
+  fi
+  echo "setup: installing ${missing[*]}" >&2
+  "${sudo[@]}" apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+install_missing "${packages[@]}"
+
+# NVRTC compiles the kernels for Hopper. Where there is no CUDA toolkit, a Python package has it; the compiler looks there.
+python_packages=$HOME/.local/lib/python3/site-packages
+has_nvrtc() {
+  local root
+  for root in "${ELAH_NVRTC:-}" "${CUDA_PATH:-}" "${CUDA_HOME:-}" /usr/local/cuda; do
+    if [ -n "$root" ] && { [ -f "$root" ] || compgen -G "$root/lib64/libnvrtc.so*" >/dev/null; }; then return 0; fi
+  done
+  compgen -G "$HOME/.local/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*" >/dev/null
+}
+if ! has_nvrtc; then
+  echo "setup: installing NVRTC for Python into $python_packages" >&2
+  python3 -m pip --version >/dev/null 2>&1 || install_missing python3-pip
+  python3 -m pip install --quiet --no-deps --target "$python_packages" 'nvidia-cuda-nvrtc>=13.0,<14' >&2
 fi
-echo "setup: installing ${missing[*]}" >&2
-"${sudo[@]}" apt-get update -qq >&2
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+echo "setup: everything is installed" >&2
