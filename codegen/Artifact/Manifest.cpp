@@ -282,6 +282,7 @@ private:
     if (cuda) {
       launch->set_operation(operationIndex.lookup(op.getKernelAttr().getAttr()));
       addVariants(*launch, cuda->steps.at(op.getKernel().str()));
+      addProbes(op);
     } else {
       launch->set_kernel(kernelIndex.lookup(op.getKernelAttr().getAttr()));
       launch->mutable_grid()->set_outer(op.getOuter());
@@ -290,6 +291,44 @@ private:
     }
     if (auto name = op.getLoc()->findInstanceOf<NameLoc>()) {
       launch->set_name(name.getName().getValue().str());
+    }
+  }
+
+  /// Probes of what a launch has written, as far as it is whole rows of the arena, a row for each token or each row of
+  /// logits: rows in the order of experts move when a token chooses others, and are seen where they are combined.
+  void addProbes(exec::LaunchOp op) {
+    auto kernel = cast<exec::KernelOp>(SymbolTable::lookupNearestSymbolFrom(op, op.getKernelAttr()));
+    Operation *body = kernel.getKernel();
+    if (isa<kernel::DispatchOp, kernel::GroupedGemmOp, kernel::ExpertPlanOp, kernel::LatentAppendOp>(body)) {
+      return;
+    }
+    if (auto heads = dyn_cast<kernel::HeadGemmOp>(body);
+        heads && static_cast<int64_t>(heads.getOutputStride()) != heads.getPacking().getColumns()) {
+      return; // The rest of each head's values is another launch's.
+    }
+    unsigned inputs = cast<kernel::KernelOpInterface>(body).getInputCount();
+    bool isQuantized = false;
+    for (unsigned i = inputs; i < op.getBuffers().size(); ++i) {
+      auto type = cast<MemRefType>(op.getBuffers()[i].getType());
+      bool areScales = isQuantized && type.getElementType().isF32(); // Padded; seen by what reads the rows.
+      isQuantized = isa<Float8E4M3FNType>(type.getElementType());
+      bool isProbed = type.getElementType().isF32() || type.getElementType().isBF16() || isQuantized;
+      SmallVector<int64_t> strides;
+      int64_t offset = 0;
+      if (!isProbed || areScales || type.getRank() != 2 || failed(type.getStridesAndOffset(strides, offset)) ||
+          ShapedType::isDynamic(strides[0]) || manifest.buffers(bufferOf(op.getBuffers()[i])).has_cache()) {
+        continue;
+      }
+      proto::Probe *probe = manifest.add_probes();
+      probe->set_launch(manifest.launches_size() - 1);
+      probe->set_operand(i);
+      probe->set_type(elementType(type.getElementType()));
+      setExtent(*probe->mutable_rows(), cast<exec::ExtentAttr>(kernel.getRows()[i]));
+      probe->set_columns(type.getDimSize(1));
+      probe->set_row_bytes(strides[0] * type.getElementTypeBitWidth() / 8);
+      auto product = dyn_cast<kernel::GemmOp>(body);
+      probe->set_restores(isa<kernel::EmbedOp, kernel::CombineOp>(body) || (product && product.getAccumulate()));
+      probe->set_chooses(isa<kernel::RouteOp>(body));
     }
   }
 

@@ -30,6 +30,8 @@ constexpr Verb verbs[] = {
      "elah verify r1.elah --device emulator"},
     {"bench", elahBenchCommand, "tokens/s, beside what the machine could do",
      "elah bench r1.elah --generate-tokens 64"},
+    {"selftest", elahSelftestCommand, "whether this GPU computes what it should",
+     "elah selftest r1.elah --device cuda"},
 };
 
 void printHelp(std::FILE *file) {
@@ -88,7 +90,8 @@ int main(int argc, char **argv) {
     }
   }
   std::string hint = suggestion(word);
-  std::fprintf(stderr, "error: unknown verb '%s': expected compile, run, inspect, tokenize, verify or bench%s\n",
+  std::fprintf(stderr,
+               "error: unknown verb '%s': expected compile, run, inspect, tokenize, verify, bench or selftest%s\n",
                argv[1], hint.c_str());
   return 2;
 }

@@ -9,5 +9,6 @@ int elahInspectCommand(int argc, char **argv);
 int elahTokenizeCommand(int argc, char **argv);
 int elahVerifyCommand(int argc, char **argv);
 int elahBenchCommand(int argc, char **argv);
+int elahSelftestCommand(int argc, char **argv);
 
 #endif

@@ -30,7 +30,8 @@ int printHelp(std::FILE *file) {
              "  inspect   shows what a file is made of\n"
              "  tokenize  text to token ids and back\n"
              "  verify    checks every byte of a file\n"
-             "  bench     tokens/s, beside what the machine could do\n\n"
+             "  bench     tokens/s, beside what the machine could do\n"
+             "  selftest  whether this GPU computes what it should\n\n"
              "`elah-run VERB --help` explains a verb.\n",
              file);
   return file == stdout ? 0 : 2;
@@ -42,11 +43,8 @@ int main(int argc, char **argv) {
   struct {
     const char *name;
     int (*command)(int, char **);
-  } const verbs[] = {{"run", elahRunCommand},
-                     {"inspect", elahInspectCommand},
-                     {"tokenize", elahTokenizeCommand},
-                     {"verify", elahVerifyCommand},
-                     {"bench", elahBenchCommand}};
+  } const verbs[] = {{"run", elahRunCommand},       {"inspect", elahInspectCommand}, {"tokenize", elahTokenizeCommand},
+                     {"verify", elahVerifyCommand}, {"bench", elahBenchCommand},     {"selftest", elahSelftestCommand}};
   if (carriesArtifact()) {
     static char self[] = "/proc/self/exe";
     std::vector<char *> arguments(argv, argv + argc);

@@ -4,7 +4,9 @@
 #include "src/describe.h"
 #include "src/generate.h"
 #include "src/graph_session.h"
+#include "src/record_section.h"
 #include "src/sampling.h"
+#include "src/self_test.h"
 #include "src/session.h"
 #include "src/tokenizer/chat.h"
 #include "src/tokenizer/tokenizer.h"
@@ -29,6 +31,7 @@ struct elah_tokenizer {
 struct elah_session {
   std::unique_ptr<Session> content; ///< Of a language model; else null.
   std::unique_ptr<GraphSession> graph;
+  SelfTestReport selfTest;
 };
 
 namespace {
@@ -279,6 +282,36 @@ elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, siz
   }
   *logits = session->content->logits();
   *rows = session->content->logitRows();
+  return ELAH_OK;
+}
+
+elah_code elah_session_self_test(elah_session *session, elah_self_test *out) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
+  Result<SelfTestReport> found = runSelfTest(*session->content);
+  if (!found.ok()) {
+    return report(found.status());
+  }
+  session->selfTest = std::move(*found);
+  const SelfTestReport &test = session->selfTest;
+  *out = {test.compared,        test.otherExperts, test.operation.c_str(),
+          test.kernels.c_str(), test.tokens,       test.operation.empty() ? test.largest : test.difference};
+  return ELAH_OK;
+}
+
+elah_code elah_session_record_self_test(elah_session *session, const char *path, size_t *bytes) {
+  if (!session->content) {
+    return report(isNoLanguageModel);
+  }
+  Result<std::string> goldens = recordSelfTest(*session->content);
+  if (!goldens.ok()) {
+    return report(goldens.status());
+  }
+  if (Status status = recordSection(path, ELAH_SECTION_SELF_TEST, *goldens); !status.ok()) {
+    return report(status);
+  }
+  *bytes = goldens->size();
   return ELAH_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "src/artifact.h"
 #include "src/cuda_manifest.h"
 #include "src/extent.h"
+#include "src/self_test.h"
 #define XXH_INLINE_ALL
 #include <cerrno>
 #include <cinttypes>
@@ -99,6 +100,8 @@ const char *sectionName(uint32_t kind) {
     return "receipt";
   case ELAH_SECTION_CUDA_MODULES:
     return "cuda_modules";
+  case ELAH_SECTION_SELF_TEST:
+    return "self_test";
   default:
     return nullptr;
   }
@@ -372,6 +375,7 @@ Status Artifact::checkProgram() const {
   if (content.launches_size() > 0 && !logitsFit(content)) {
     return failure(ELAH_INVALID_DATA, "manifest: expected logits in a slot that holds [logit rows, vocabulary] of f32");
   }
+  ELAH_RETURN_IF_ERROR(checkProbes(content));
   if (isForCuda(content)) {
     return checkCudaProgram(content, section(ELAH_SECTION_CUDA_MODULES).size());
   }

@@ -185,7 +185,7 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
   return Status();
 }
 
-Status Session::step(std::span<const elah_chunk> chunks) {
+Status Session::step(std::span<const elah_chunk> chunks, LaunchWatcher *watcher) {
   ELAH_RETURN_IF_ERROR(model.checkUnchanged());
   ELAH_RETURN_IF_ERROR(checkStep(chunks));
   const proto::Manifest &manifest = model.manifest();
@@ -227,7 +227,8 @@ Status Session::step(std::span<const elah_chunk> chunks) {
                static_cast<int64_t>(logitTokens.size()), static_cast<int64_t>(cacheRowCount),
                static_cast<int64_t>(pagesPerSequence)};
   Status status = program->run(
-      dims, {tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable, logitTokens});
+      dims, {tokenIds, positions, tokenSequence, cacheRows, sequenceStarts, contextLengths, pageTable, logitTokens},
+      watcher);
   if (!status.ok()) {
     takeBack(chunks);
   }

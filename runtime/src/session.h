@@ -20,7 +20,7 @@ public:
   Result<uint32_t> lengthOf(uint32_t sequence) const;
 
   /// Runs one step; see elah_session_step. On failure no sequence has changed.
-  Status step(std::span<const elah_chunk> chunks);
+  Status step(std::span<const elah_chunk> chunks, LaunchWatcher *watcher = nullptr);
   const float *logits() const { return program->logits(); }
   size_t logitRows() const { return logitTokens.size(); }
   const Artifact &artifact() const { return model; }

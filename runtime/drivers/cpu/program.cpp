@@ -196,7 +196,7 @@ Status CpuProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *wa
         },
         &context);
     if (watcher) {
-      ELAH_RETURN_IF_ERROR(watcher->launched(static_cast<size_t>(index)));
+      ELAH_RETURN_IF_ERROR(watcher->launched(static_cast<size_t>(index), *this, dims));
     }
   }
   return Status();
@@ -204,6 +204,11 @@ Status CpuProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *wa
 
 Status CpuProgram::read(uint32_t buffer, std::span<uint8_t> bytes) {
   std::memcpy(bytes.data(), addresses[buffer], bytes.size());
+  return Status();
+}
+
+Status CpuProgram::write(uint32_t buffer, std::span<const uint8_t> bytes) {
+  std::memcpy(addresses[buffer], bytes.data(), bytes.size());
   return Status();
 }
 

@@ -22,6 +22,7 @@ public:
 
   Status run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) override;
   Status read(uint32_t buffer, std::span<uint8_t> bytes) override;
+  Status write(uint32_t buffer, std::span<const uint8_t> bytes) override;
   const float *logits() const override { return logitsAddress; }
 
 private:

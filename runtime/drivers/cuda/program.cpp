@@ -306,7 +306,7 @@ Status CudaProgram::prepareBucket(Bucket &bucket) {
 Status CudaProgram::capture(Bucket &bucket) {
   ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
                             "beginning a capture");
-  Status launched = launchAll(bucket, nullptr);
+  Status launched = launchAll(bucket, bucket.dims, nullptr);
   CUgraph graph = nullptr;
   CUresult code = device->functions().streamEndCapture(stream, &graph);
   if (launched.ok() && code == CUDA_SUCCESS) {
@@ -327,7 +327,7 @@ Status CudaProgram::capture(Bucket &bucket) {
   return launched.ok() && code != CUDA_SUCCESS ? device->library().explain(code, "making a graph of a step") : launched;
 }
 
-Status CudaProgram::launchAll(Bucket &bucket, LaunchWatcher *watcher) {
+Status CudaProgram::launchAll(Bucket &bucket, const Dims &dims, LaunchWatcher *watcher) {
   for (size_t i = 0; i < bucket.kernels.size(); ++i) {
     const size_t index = bucket.kernels[i].launch;
     const std::string &name = artifact.manifest().launches(static_cast<int>(index)).name();
@@ -338,7 +338,7 @@ Status CudaProgram::launchAll(Bucket &bucket, LaunchWatcher *watcher) {
     if (watcher && isLast) {
       const std::string doing = "running launch '" + name + "' on " + device->description();
       ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), doing.c_str());
-      ELAH_RETURN_IF_ERROR(watcher->launched(index));
+      ELAH_RETURN_IF_ERROR(watcher->launched(index, *this, dims));
     }
   }
   return Status();
@@ -422,6 +422,15 @@ Status CudaProgram::read(uint32_t buffer, std::span<uint8_t> bytes) {
   return Status();
 }
 
+Status CudaProgram::write(uint32_t buffer, std::span<const uint8_t> bytes) {
+  Device::Scope scope(*device);
+  const CUdeviceptr to = addressOf(*current, artifact.manifest().buffers(static_cast<int>(buffer)));
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), memcpyHtoDAsync(to, bytes.data(), bytes.size(), stream),
+                            "writing a buffer");
+  ELAH_CUDA_RETURN_IF_ERROR(device->library(), streamSynchronize(stream), "writing a buffer");
+  return Status();
+}
+
 Status CudaProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) {
   const proto::Manifest &manifest = artifact.manifest();
   // The limits hold: the last bucket, at least, serves.
@@ -450,7 +459,7 @@ Status CudaProgram::run(const Dims &dims, const Inputs &inputs, LaunchWatcher *w
   if (bucket->graph && !watcher) {
     ELAH_CUDA_RETURN_IF_ERROR(device->library(), graphLaunch(bucket->graph, stream), doing.c_str());
   } else {
-    ELAH_RETURN_IF_ERROR(launchAll(*bucket, watcher));
+    ELAH_RETURN_IF_ERROR(launchAll(*bucket, dims, watcher));
   }
   if (logitBytes > 0) {
     CUdeviceptr logits = addressOf(*bucket, manifest.buffers(static_cast<int>(manifest.logits())));

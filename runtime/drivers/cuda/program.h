@@ -24,6 +24,7 @@ public:
   bool readsWeightsInPlace() const { return static_cast<bool>(registeredWeights); }
   Status run(const Dims &dims, const Inputs &inputs, LaunchWatcher *watcher) override;
   Status read(uint32_t buffer, std::span<uint8_t> bytes) override;
+  Status write(uint32_t buffer, std::span<const uint8_t> bytes) override;
   const float *logits() const override { return reinterpret_cast<const float *>(hostLogits.data()); }
 
 private:
@@ -53,7 +54,7 @@ private:
   Status prepareBucket(Bucket &bucket);
   Status prepareStep(Bucket &bucket, size_t launch, const proto::Step &step);
   Status capture(Bucket &bucket);
-  Status launchAll(Bucket &bucket, LaunchWatcher *watcher);
+  Status launchAll(Bucket &bucket, const Dims &dims, LaunchWatcher *watcher);
   cuda::CUdeviceptr addressOf(const Bucket &bucket, const proto::Buffer &buffer) const;
 
   const Artifact &artifact;

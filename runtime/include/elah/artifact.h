@@ -29,7 +29,8 @@ typedef enum elah_section_kind {
   ELAH_SECTION_TOKENIZER_CONFIG = 4,  /* tokenizer_config.json as it was */
   ELAH_SECTION_GENERATION_CONFIG = 5, /* generation_config.json as it was */
   ELAH_SECTION_RECEIPT = 6,           /* JSON: tool versions, flags, hashes of the inputs */
-  ELAH_SECTION_CUDA_MODULES = 7       /* cubins and PTX of kernels, each where the manifest says */
+  ELAH_SECTION_CUDA_MODULES = 7,      /* cubins and PTX of kernels, each where the manifest says */
+  ELAH_SECTION_SELF_TEST = 8          /* golden digests of a device that is known to be right; the last section */
 } elah_section_kind;
 
 typedef struct elah_section {

@@ -188,6 +188,23 @@ typedef struct elah_chunk {
 ELAH_API elah_code elah_session_step(elah_session *session, const elah_chunk *chunks, size_t count,
                                      const float **logits, size_t *rows);
 
+/* What a self-test found. Strings are valid until the session's next call. */
+typedef struct elah_self_test {
+  size_t compared;       /* results of operations */
+  size_t other_experts;  /* tokens whose choice of experts was nearly a tie, and went the other way */
+  const char *operation; /* the first whose result is off, "model.layers.3.mlp.down_proj"; "" if none is */
+  const char *kernels;   /* that it runs */
+  size_t tokens;         /* of the step in which it is off */
+  double difference;     /* of that result, or the largest of all, as a part of a row's length */
+} elah_self_test;
+
+/* Runs a fixed step of a few tokens and one of a single token, and compares each operation's result with the golden
+ * digests in the artifact; ELAH_NOT_FOUND if it has none. */
+ELAH_API elah_code elah_session_self_test(elah_session *session, elah_self_test *out);
+/* Runs the same steps and puts their digests, `*bytes` of them, into the artifact's file at `path`, which changes: the
+ * artifact and its sessions are to be ended next. */
+ELAH_API elah_code elah_session_record_self_test(elah_session *session, const char *path, size_t *bytes);
+
 typedef struct elah_sampling {
   float temperature; /* 0: greedy */
   float top_p;       /* 1: all */

@@ -169,7 +169,7 @@ TEST(ArtifactHeader, partsThatDoNotFit) {
 }
 
 TEST(ArtifactHeader, sectionsThatDoNotFit) {
-  EXPECT_THAT(withHeader([](auto &h) { h.sections[0].kind = 8; }), HasSubstr("section 0 is of the unknown kind 8"));
+  EXPECT_THAT(withHeader([](auto &h) { h.sections[0].kind = 9; }), HasSubstr("section 0 is of the unknown kind 9"));
   EXPECT_THAT(withHeader([](auto &h) { h.sections[0].kind = 0; }), HasSubstr("unknown kind 0"));
   EXPECT_THAT(withHeader([](auto &h) { h.sections[0].kind = UINT32_MAX; }), HasSubstr("unknown kind"));
   EXPECT_THAT(withHeader([](auto &h) { h.sections[1].kind = h.sections[0].kind; }),

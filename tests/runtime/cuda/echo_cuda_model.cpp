@@ -99,6 +99,13 @@ SmallArtifact echoCudaModel(std::string &error) {
     launch.clear_kernel();
     launch.clear_grid();
   }
+  proto::Probe &probe = *manifest.add_probes(); // The logits.
+  probe.set_launch(2);
+  probe.set_operand(2);
+  probe.set_type(proto::ELEMENT_TYPE_F32);
+  *probe.mutable_rows() = extent(0, {0, 0, 1});
+  probe.set_columns(262);
+  probe.set_row_bytes(262 * 4);
   variant(0, 8, {0}, extent(0, {1}), 32);
   variant(1, 8, {1}, extent(0, {0, 0, 1}), 1);
   variant(2, 2, {2}, extent(0, {0, 0, 1}), 1);

@@ -1,6 +1,7 @@
 // Sessions on the emulator: the echo model's kernels in CUDA, in graphs by bucket, under the checker.
 #include "drivers/cuda/device.h"
 #include "emulator/include/elah_emulator.h"
+#include "src/self_test.h"
 #include "src/session.h"
 #include "tests/runtime/cuda/echo_cuda_model.h"
 #include <cstdio>
@@ -253,6 +254,28 @@ TEST_F(CudaProgramTest, readsWeightsOfAMappedFileInPlace) {
   EXPECT_THAT(emulator.reports(), testing::ElementsAre());
 }
 
+TEST_F(CudaProgramTest, probesStayWithinTheirBuffers) {
+  model.manifest.mutable_probes(0)->set_row_bytes(1 << 20);
+  model.manifest.mutable_probes(0)->mutable_rows()->set_constant(1);
+  ASSERT_TRUE(create().ok());
+  Result<std::string> goldens = recordSelfTest(*session);
+  ASSERT_FALSE(goldens.ok());
+  EXPECT_THAT(goldens.status().message(), HasSubstr("a probe of launch 'echo_speak' lies outside its buffer"));
+  EXPECT_EQ(session->logitRows(), 0u);
+}
+
+TEST_F(CudaProgramTest, selfTestsOfOtherProgramsAreRefused) {
+  model.sections[ELAH_SECTION_SELF_TEST] = std::string(100, '\0'); // less than two digests
+  ASSERT_TRUE(create().ok());
+  Result<SelfTestReport> report = runSelfTest(*session);
+  // The first row has a digest, of zeros; it is off, or there are too few.
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->operation, "echo_speak");
+  model.sections[ELAH_SECTION_SELF_TEST] = std::string(10, '\0');
+  ASSERT_TRUE(create().ok());
+  EXPECT_THAT(runSelfTest(*session).status().message(), HasSubstr("the golden digests are not those of this program"));
+}
+
 TEST_F(CudaProgramTest, sessionsShareADevice) {
   ASSERT_TRUE(create().ok());
   std::unique_ptr<Session> other = std::move(session);
@@ -373,6 +396,7 @@ TEST_F(CudaProgramTest, hostileManifestsAreRefused) {
   auto mapOf = [&](proto::Manifest &m) { return cuda(m, 2)->mutable_maps(0); };
   const char *noModule = "has no module in the section of CUDA modules", *noMap = "has a tensor map out of range";
   const char *nowhere = "leads nowhere", *range = "out of range", *hole = "has no kernel for some steps";
+  const char *noProbe = "probe 0 leads nowhere";
   const char *buckets = "expected up to 64 buckets that rise to the 8 tokens of a step";
   const Case cases[] = {
       {[&](proto::Manifest &m) { m.mutable_kernels(0)->clear_cuda(); }, noModule},
@@ -418,6 +442,13 @@ TEST_F(CudaProgramTest, hostileManifestsAreRefused) {
        nowhere},
       {[&](proto::Manifest &m) { m.mutable_launches(0)->set_buffers(0, 99); }, nowhere},
       {[&](proto::Manifest &m) { m.mutable_weights(0)->set_offset(64); }, "lies outside the weights section"},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_launch(3); }, noProbe},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_operand(9); }, noProbe},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_operand(1); }, noProbe}, // a weight
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_type(proto::ELEMENT_TYPE_I32); }, noProbe},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_columns(0); }, noProbe},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->set_row_bytes(262 * 4 - 1); }, noProbe},
+      {[&](proto::Manifest &m) { m.mutable_probes(0)->mutable_rows()->set_constant(-1); }, "an extent out of range"},
   };
   for (const Case &attempt : cases) {
     std::string error = errorWith(attempt.change);

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The self-test names the layer whose weights are not what they were: Tiny-R1 for an H800, on the emulator.
+# long: compiles Tiny-R1's kernels where the cache has none
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bin=${ELAH_BUILD:-$PWD/build/dev}/bin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+$bin/elah compile examples/tiny_r1/model --target h800 --max-batch 4 --max-prefill 64 -o "$work/tiny.elah"
+$bin/elah selftest "$work/tiny.elah" --record --device emulator
+$bin/elah selftest "$work/tiny.elah" --device emulator | tee "$work/right"
+grep -q 'results are right' "$work/right"
+# Another machine adds in another order, and rounds as its tensor cores do.
+ELAH_EMULATOR_ORDER=random ELAH_EMULATOR_NUMERICS=hardware $bin/elah selftest "$work/tiny.elah" --device emulator
+
+# The signs of 64 rows of one weight.
+for layer in 0 2; do
+  cp "$work/tiny.elah" "$work/off.elah"
+  python3 tests/runtime/commands/Inputs/corrupt_weight.py "$work/off.elah" model.layers.$layer.self_attn.o_proj.weight 0 16384
+  if $bin/elah selftest "$work/off.elah" --device emulator >"$work/off"; then
+    echo "layer $layer: expected an operation that is off"; exit 1
+  fi
+  cat "$work/off"
+  grep -q "^model.layers.$layer.self_attn.o_proj.* is off" "$work/off"
+done
