@@ -11,7 +11,7 @@ struct CombineShape {
   int64_t width = 0;
   int64_t chosen = 1; ///< Experts of a token, the shared ones included.
 
-  int64_t units() const { return (width + 7) / 8; }
+  int64_t units() const { return (width + 3) / 4; }
 };
 
 KernelSpec specializeCombine(const CombineShape &shape, const RowSchedule &schedule);

@@ -11,7 +11,7 @@ struct EmbedShape {
   RowElement table = RowElement::BF16;
   int64_t width = 0;
 
-  int64_t units() const { return (width + 7) / 8; }
+  int64_t units() const { return (width + 3) / 4; }
 };
 
 KernelSpec specializeEmbed(const EmbedShape &shape, const RowSchedule &schedule);

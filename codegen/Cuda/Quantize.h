@@ -12,7 +12,9 @@ struct QuantizeShape {
   int64_t width = 0;
   int64_t inputPitch = 0; ///< Elements; 0: width.
 
-  int64_t units() const { return quantizedUnits(width); }
+  /// Values that a thread moves at once: see kernels/values.cuh.
+  int64_t unit() const { return input == RowElement::F32 ? 4 : 8; }
+  int64_t units() const { return quantizedUnits(width, unit()); }
 };
 
 KernelSpec specializeQuantize(const QuantizeShape &shape, const RowSchedule &schedule);

@@ -19,7 +19,9 @@ KernelSpec specializeRmsNorm(const RmsNormShape &shape, const RowSchedule &sched
   text.shape("input", nameOf(shape.input)).shape("width", shape.width).shape("inputPitch", pitch);
   text.shape("hasRows", shape.hasRows).shape("isQuantized", shape.isQuantized).shape("output", nameOf(shape.output));
   text.shape("hasCopy", shape.copy.has_value()).shape("copy", nameOf(shape.copy.value_or(RowElement::BF16)));
-  text.shape("vector", accessWidth(8, {shape.width, pitch})).number("epsilon", shape.epsilon);
+  text.shape("vector", accessWidth(8, {shape.width, pitch}))
+      .shape("unit", shape.unit())
+      .number("epsilon", shape.epsilon);
   return finishRows(text, schedule, shape.hasRows ? Extent::logitRows() : Extent::tokens());
 }
 

@@ -19,7 +19,12 @@ struct RmsNormShape {
   std::optional<RowElement> copy;
   double epsilon = 1e-6;
 
-  int64_t units() const { return isQuantized ? quantizedUnits(width) : (width + 7) / 8; }
+  bool hasF32() const {
+    return input == RowElement::F32 || (!isQuantized && output == RowElement::F32) || copy == RowElement::F32;
+  }
+  /// Values that a thread moves at once: see kernels/values.cuh.
+  int64_t unit() const { return hasF32() ? 4 : 8; }
+  int64_t units() const { return isQuantized ? quantizedUnits(width, unit()) : (width + unit() - 1) / unit(); }
 };
 
 KernelSpec specializeRmsNorm(const RmsNormShape &shape, const RowSchedule &schedule);

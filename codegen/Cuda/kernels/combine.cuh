@@ -23,39 +23,62 @@ struct CombineOperands {
 };
 
 template <CombineShape shape, RowSchedule schedule> __device__ inline void combine(const CombineOperands &operands) {
+  constexpr int32_t unit = 4; // Of f32.
+  constexpr int32_t share = ceilDiv(ceilDiv(shape.width, unit), schedule.threadsPerRow);
   constexpr int32_t group = shape.chosen <= 10 ? shape.chosen : 8;
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
-  const int32_t token = rowOfThread<schedule>();
+  const int32_t token = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
   if (token >= operands.dims->tokens) {
     return;
   }
   const int64_t pairs = static_cast<int64_t>(token) * shape.chosen, target = static_cast<int64_t>(token) * shape.width;
-  for (int32_t unit = threadOfRow<schedule>(); unit * 8 < shape.width; unit += schedule.threadsPerRow) {
-    float sum[8];
-    load_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, sum);
-#pragma unroll 1
-    for (int32_t first = 0; first < shape.chosen; first += group) {
-      float x[group][8], weights[group];
+  float sums[share][unit];
 #pragma unroll
-      for (int32_t i = 0; i < group; ++i) {
-        if (shape.chosen % group == 0 || first + i < shape.chosen) {
-          const int64_t row = operands.slots[pairs + first + i];
-          weights[i] = operands.weights[pairs + first + i];
-          load_eight<Element::BF16, shape.vector, shape.width>(operands.rows, row * shape.width, unit * 8, x[i]);
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
+    if (first < shape.width) {
+      load_unit<Element::F32, shape.vector, shape.width>(operands.output, target, first, sums[i]);
+    }
+  }
+#pragma unroll 1
+  for (int32_t begin = 0; begin < shape.chosen; begin += group) {
+    int64_t rows[group];
+    float weights[group];
+#pragma unroll
+    for (int32_t k = 0; k < group; ++k) {
+      if (shape.chosen % group == 0 || begin + k < shape.chosen) {
+        rows[k] = static_cast<int64_t>(operands.slots[pairs + begin + k]) * shape.width;
+        weights[k] = operands.weights[pairs + begin + k];
+      }
+    }
+#pragma unroll
+    for (int32_t i = 0; i < share; ++i) {
+      const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
+      float x[group][unit];
+#pragma unroll
+      for (int32_t k = 0; k < group; ++k) {
+        if (first < shape.width && (shape.chosen % group == 0 || begin + k < shape.chosen)) {
+          load_unit<Element::BF16, shape.vector, shape.width>(operands.rows, rows[k], first, x[k]);
         }
       }
 #pragma unroll
-      for (int32_t i = 0; i < group; ++i) {
-        if (shape.chosen % group == 0 || first + i < shape.chosen) {
+      for (int32_t k = 0; k < group; ++k) {
+        if (first < shape.width && (shape.chosen % group == 0 || begin + k < shape.chosen)) {
 #pragma unroll
-          for (int32_t j = 0; j < 8; ++j) {
-            sum[j] += weights[i] * x[i][j];
+          for (int32_t j = 0; j < unit; ++j) {
+            sums[i][j] += weights[k] * x[k][j];
           }
         }
       }
     }
-    store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, unit * 8, sum);
+  }
+#pragma unroll
+  for (int32_t i = 0; i < share; ++i) {
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
+    if (first < shape.width) {
+      store_unit<Element::F32, shape.vector, shape.width>(operands.output, target, first, sums[i]);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ namespace elah {
 struct EmbedShape {
   Element table;
   int32_t width;  ///< Of the table and the output, whose rows are packed.
-  int32_t vector; ///< Values of an access: 8, 4, 2 or 1.
+  int32_t vector; ///< Values of an access: 4, 2 or 1.
 };
 
 struct EmbedOperands {
@@ -22,7 +22,8 @@ struct EmbedOperands {
 };
 
 template <EmbedShape shape, RowSchedule schedule> __device__ inline void embed(const EmbedOperands &operands) {
-  constexpr int32_t share = ceilDiv(ceilDiv(shape.width, 8), schedule.threadsPerRow);
+  constexpr int32_t unit = 4; // Of f32.
+  constexpr int32_t share = ceilDiv(ceilDiv(shape.width, unit), schedule.threadsPerRow);
   ptx::griddepcontrol_launch_dependents();
   ptx::griddepcontrol_wait();
   const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
@@ -31,19 +32,19 @@ template <EmbedShape shape, RowSchedule schedule> __device__ inline void embed(c
   }
   const int64_t source = static_cast<int64_t>(operands.tokens[row]) * shape.width;
   const int64_t target = static_cast<int64_t>(row) * shape.width;
-  float x[share][8];
+  float x[share][unit];
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
-    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
     if (first < shape.width) {
-      load_eight<shape.table, shape.vector, shape.width>(operands.table, source, first, x[i]);
+      load_unit<shape.table, shape.vector, shape.width>(operands.table, source, first, x[i]);
     }
   }
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
-    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
     if (first < shape.width) {
-      store_eight<Element::F32, shape.vector, shape.width>(operands.output, target, first, x[i]);
+      store_unit<Element::F32, shape.vector, shape.width>(operands.output, target, first, x[i]);
     }
   }
 }

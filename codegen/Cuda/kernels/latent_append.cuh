@@ -45,7 +45,7 @@ __device__ inline void latent_append(const LatentAppendOperands &operands) {
     for (int32_t i = 0; i < share; ++i) {
       const int32_t first = (thread + i * schedule.threads) * 8;
       if (first < shape.rank) {
-        load_eight_weights<shape.rank>(operands.normWeight, first, weight[i]);
+        load_unit_weights<shape.rank>(operands.normWeight, first, weight[i]);
       }
     }
   }
@@ -73,7 +73,7 @@ __device__ inline void latent_append(const LatentAppendOperands &operands) {
   for (int32_t i = 0; i < share; ++i) {
     const int32_t first = (thread + i * schedule.threads) * 8;
     if (first < shape.rank) {
-      load_eight<Element::BF16, shape.vector, shape.rank>(latent, 0, first, x[i]);
+      load_unit<Element::BF16, shape.vector, shape.rank>(latent, 0, first, x[i]);
     }
 #pragma unroll
     for (int32_t j = 0; j < 8; ++j) {
@@ -90,7 +90,7 @@ __device__ inline void latent_append(const LatentAppendOperands &operands) {
       for (int32_t j = 0; j < 8; ++j) {
         x[i][j] *= factor * weight[i][j];
       }
-      store_eight<Element::BF16, shape.vector, shape.rank>(row, 0, first, x[i]);
+      store_unit<Element::BF16, shape.vector, shape.rank>(row, 0, first, x[i]);
     }
   }
   // The last threads, which have less to do.

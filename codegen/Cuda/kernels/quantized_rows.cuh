@@ -10,30 +10,35 @@ namespace elah {
 __host__ __device__ constexpr int32_t scalesOfRow(int32_t width) { return roundUp(ceilDiv(width, 128), 4); }
 __host__ __device__ constexpr int32_t quantizedPitch(int32_t width) { return roundUp(width, 16); }
 
-/// Values first .. first + 7 of a row, of which 16 neighbouring lanes hold a block of 128. The whole warp calls it; x
-/// is zero beyond the width.
-template <int32_t width>
+/// A unit of a row from value `first` on; neighbouring lanes hold the others of its block of 128. The whole warp calls
+/// it; x is zero beyond the width.
+template <int32_t width, int32_t unit>
 __device__ inline void store_quantized(uint8_t *output, float *scales, int64_t row, int32_t first,
-                                       const float (&x)[8]) {
+                                       const float (&x)[unit]) {
   float largest = 1e-4f;
 #pragma unroll
-  for (int32_t i = 0; i < 8; ++i) {
+  for (int32_t i = 0; i < unit; ++i) {
     largest = fmaxf(largest, fabsf(x[i]));
   }
 #pragma unroll
-  for (int32_t distance = 8; distance > 0; distance /= 2) {
+  for (int32_t distance = 64 / unit; distance > 0; distance /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
   }
   const float scale = largest / 448.0f, inverse = 1.0f / scale;
-  uint32_t words[2];
+  uint32_t words[unit / 4];
 #pragma unroll
-  for (int32_t i = 0; i < 2; ++i) {
+  for (int32_t i = 0; i < unit / 4; ++i) {
     uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i] * inverse, x[4 * i + 1] * inverse);
     uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 2] * inverse, x[4 * i + 3] * inverse);
     words[i] = low | high << 16;
   }
   if (first < width) {
-    *reinterpret_cast<Words2 *>(output + row * quantizedPitch(width) + first) = {words[0], words[1]};
+    uint8_t *const to = output + row * quantizedPitch(width) + first;
+    if constexpr (unit == 8) {
+      *reinterpret_cast<Words2 *>(to) = {words[0], words[1]};
+    } else {
+      *reinterpret_cast<uint32_t *>(to) = words[0];
+    }
   }
   if (first % 128 == 0 && first / 128 < scalesOfRow(width)) {
     scales[row * scalesOfRow(width) + first / 128] = first < width ? scale : 0;

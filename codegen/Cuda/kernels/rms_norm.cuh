@@ -19,6 +19,7 @@ struct RmsNormShape {
   bool hasCopy;
   Element copy;
   int32_t vector; ///< Values of an access to input, output and copy.
+  int32_t unit;   ///< Values that a thread moves at once: see kernels/values.cuh.
 };
 
 struct RmsNormOperands {
@@ -33,16 +34,17 @@ struct RmsNormOperands {
 };
 
 template <RmsNormShape shape, RowSchedule schedule> __device__ inline void rms_norm(const RmsNormOperands &operands) {
-  constexpr int32_t units = shape.isQuantized ? scalesOfRow(shape.width) * 16 : ceilDiv(shape.width, 8);
+  constexpr int32_t unit = shape.unit;
+  constexpr int32_t units = shape.isQuantized ? scalesOfRow(shape.width) * (128 / unit) : ceilDiv(shape.width, unit);
   constexpr int32_t share = ceilDiv(units, schedule.threadsPerRow);
   const int32_t row = rowOfThread<schedule>(), thread = threadOfRow<schedule>();
-  float weight[share][8];
+  float weight[share][unit];
   ptx::griddepcontrol_launch_dependents();
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
-    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
     if (first < shape.width) {
-      load_eight_weights<shape.width>(operands.weight, first, weight[i]);
+      load_unit_weights<shape.width>(operands.weight, first, weight[i]);
     }
   }
   ptx::griddepcontrol_wait();
@@ -50,20 +52,20 @@ template <RmsNormShape shape, RowSchedule schedule> __device__ inline void rms_n
     return;
   }
   const int64_t source = static_cast<int64_t>(shape.hasRows ? operands.rows[row] : row) * shape.inputPitch;
-  float x[share][8], squares = 0;
+  float x[share][unit], squares = 0;
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
-    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
     if (first < shape.width) {
-      load_eight<shape.input, shape.vector, shape.width>(operands.input, source, first, x[i]);
+      load_unit<shape.input, shape.vector, shape.width>(operands.input, source, first, x[i]);
     } else {
 #pragma unroll
-      for (int32_t j = 0; j < 8; ++j) {
+      for (int32_t j = 0; j < unit; ++j) {
         x[i][j] = 0;
       }
     }
 #pragma unroll
-    for (int32_t j = 0; j < 8; ++j) {
+    for (int32_t j = 0; j < unit; ++j) {
       squares += x[i][j] * x[i][j];
     }
   }
@@ -72,17 +74,17 @@ template <RmsNormShape shape, RowSchedule schedule> __device__ inline void rms_n
   const int64_t target = static_cast<int64_t>(row) * shape.width;
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
-    const int32_t first = (thread + i * schedule.threadsPerRow) * 8;
+    const int32_t first = (thread + i * schedule.threadsPerRow) * unit;
     if (first < shape.width) {
 #pragma unroll
-      for (int32_t j = 0; j < 8; ++j) {
+      for (int32_t j = 0; j < unit; ++j) {
         x[i][j] *= factor * weight[i][j];
       }
       if constexpr (!shape.isQuantized) {
-        store_eight<shape.output, shape.vector, shape.width>(operands.output, target, first, x[i]);
+        store_unit<shape.output, shape.vector, shape.width>(operands.output, target, first, x[i]);
       }
       if constexpr (shape.hasCopy) {
-        store_eight<shape.copy, shape.vector, shape.width>(operands.copy, target, first, x[i]);
+        store_unit<shape.copy, shape.vector, shape.width>(operands.copy, target, first, x[i]);
       }
     }
     if constexpr (shape.isQuantized) {

@@ -101,18 +101,21 @@ __device__ inline void store_values(void *values, int64_t index, const float *x)
   }
 }
 
-// Eight consecutive values of a row are a thread's share, moved in accesses of `vector` values: the most that width and
-// pitch allow. Values beyond the width are zero, and are not stored.
+// A unit, 4 or 8 consecutive values of a row, is what a thread moves at once, in accesses of `vector` values: the most
+// that width and pitch allow, and the unit has. Neighbouring lanes have neighbouring units, so where any operand is f32
+// a unit has four values: eight would be two accesses, each of which takes half of every sector. Values beyond the
+// width are zero, and are not stored.
 
-template <Element element, int32_t vector, int32_t width>
-__device__ inline void load_eight(const void *values, int64_t row, int32_t first, float (&x)[8]) {
+template <Element element, int32_t vector, int32_t width, int32_t unit>
+__device__ inline void load_unit(const void *values, int64_t row, int32_t first, float (&x)[unit]) {
+  constexpr int32_t count = vector < unit ? vector : unit;
 #pragma unroll
-  for (int32_t i = 0; i < 8; i += vector) {
-    if (width % 8 == 0 || first + i < width) {
-      load_values<element, vector>(values, row + first + i, x + i);
+  for (int32_t i = 0; i < unit; i += count) {
+    if (width % unit == 0 || first + i < width) {
+      load_values<element, count>(values, row + first + i, x + i);
     } else {
 #pragma unroll
-      for (int32_t j = 0; j < vector; ++j) {
+      for (int32_t j = 0; j < count; ++j) {
         x[i + j] = 0;
       }
     }
@@ -120,11 +123,12 @@ __device__ inline void load_eight(const void *values, int64_t row, int32_t first
 }
 
 /// The same of weights, which no kernel writes.
-template <int32_t width> __device__ inline void load_eight_weights(const float *weights, int32_t first, float (&x)[8]) {
+template <int32_t width, int32_t unit>
+__device__ inline void load_unit_weights(const float *weights, int32_t first, float (&x)[unit]) {
   constexpr int32_t vector = width % 4 == 0 ? 4 : 1;
 #pragma unroll
-  for (int32_t i = 0; i < 8; i += vector) {
-    if (width % 8 == 0 || first + i < width) {
+  for (int32_t i = 0; i < unit; i += vector) {
+    if (width % unit == 0 || first + i < width) {
       load_weights<vector>(weights, first + i, x + i);
     } else {
 #pragma unroll
@@ -135,12 +139,13 @@ template <int32_t width> __device__ inline void load_eight_weights(const float *
   }
 }
 
-template <Element element, int32_t vector, int32_t width>
-__device__ inline void store_eight(void *values, int64_t row, int32_t first, const float (&x)[8]) {
+template <Element element, int32_t vector, int32_t width, int32_t unit>
+__device__ inline void store_unit(void *values, int64_t row, int32_t first, const float (&x)[unit]) {
+  constexpr int32_t count = vector < unit ? vector : unit;
 #pragma unroll
-  for (int32_t i = 0; i < 8; i += vector) {
-    if (width % 8 == 0 || first + i < width) {
-      store_values<element, vector>(values, row + first + i, x + i);
+  for (int32_t i = 0; i < unit; i += count) {
+    if (width % unit == 0 || first + i < width) {
+      store_values<element, count>(values, row + first + i, x + i);
     }
   }
 }

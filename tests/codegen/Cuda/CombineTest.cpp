@@ -51,6 +51,13 @@ TEST(Combine, TakesOddWidths) {
 }
 TEST(Combine, TakesManyExperts) { expectRight({.width = 64, .chosen = 19}, 3, 3); }
 
+TEST(Combine, MovesWholeSectors) {
+  const CombineShape shape{.width = 7168, .chosen = 9};
+  EXPECT_EQ(combining(shape, 2, 2)
+                .checkTraffic(specializeCombine(shape, chooseRowSchedule(shape.units())), 2 * 7168 * (9 * 2 + 4 + 4)),
+            "");
+}
+
 TEST(Combine, MutationsAreReported) {
   const CombineShape shape{.width = 264, .chosen = 11};
   EXPECT_EQ(combining(shape, 5, 6)
@@ -61,24 +68,26 @@ TEST(Combine, MutationsAreReported) {
                                      .replacement = "",
                                      .expected = {"global-race"}},
                                     {.name = "WeightIsTheFirstOnes",
-                                     .find = "weights[i] * x[i][j]",
-                                     .replacement = "weights[0] * x[i][j]",
+                                     .find = "weights[k] * x[k][j]",
+                                     .replacement = "weights[0] * x[k][j]",
                                      .expected = {wrongResult}},
                                     {.name = "SlotIsTheNextOnes",
-                                     .find = "operands.slots[pairs + first + i]",
-                                     .replacement = "operands.slots[pairs + first + i + 1]",
+                                     .find = "operands.slots[pairs + begin + k]",
+                                     .replacement = "operands.slots[pairs + begin + k + 1]",
                                      .expected = {"out-of-bounds"}},
                                     {.name = "LastGroupIsForgotten",
-                                     .find = "first < shape.chosen; first += group",
-                                     .replacement = "first + group <= shape.chosen; first += group",
+                                     .find = "begin < shape.chosen; begin += group",
+                                     .replacement = "begin + group <= shape.chosen; begin += group",
                                      .expected = {wrongResult}},
                                     {.name = "OneTokenTooMany",
                                      .find = "token >= operands.dims->tokens",
                                      .replacement = "token > operands.dims->tokens",
                                      .expected = {"out-of-bounds"}},
                                     {.name = "ThreadsOverlap",
-                                     .find = "unit += schedule.threadsPerRow",
-                                     .replacement = "unit += schedule.threadsPerRow / 2",
+                                     .find = "float sums[share][unit];\n#pragma unroll\n  for (int32_t i = 0; i < "
+                                             "share; ++i) {\n    const int32_t first = (thread + i",
+                                     .replacement = "float sums[share][unit];\n#pragma unroll\n  for (int32_t i = 0; i "
+                                                    "< share; ++i) {\n    const int32_t first = (thread % 16 + i",
                                      .expected = {"global-race"}},
                                 }),
             "");

@@ -63,6 +63,13 @@ TEST(Dispatch, SaysWhatItDoesNotTake) {
   EXPECT_EQ(whyNoDispatch({.rowBytes = 64, .scales = 3}), "found 3 scales of a row, expected a multiple of 4");
 }
 
+TEST(Dispatch, MovesWholeSectors) {
+  const DispatchShape shape{.rowBytes = 7168, .scales = 56, .rowsOfToken = 9};
+  EXPECT_EQ(dispatching(shape, 2, 2)
+                .checkTraffic(specializeDispatch(shape, chooseRowSchedule(shape.units())), 18 * 2 * (7168 + 56 * 4)),
+            "");
+}
+
 TEST(Dispatch, MutationsAreReported) {
   const DispatchShape shape{.rowBytes = 1040, .scales = 12, .rowsOfToken = 3};
   EXPECT_EQ(dispatching(shape, 5, 6)

@@ -67,9 +67,16 @@ TEST(Embed, TakesF16) {
   EXPECT_EQ(embed.check(specializeEmbed(shape, chooseRowSchedule(shape.units()))), "");
 }
 
+TEST(Embed, MovesWholeSectors) {
+  const EmbedShape shape{RowElement::BF16, 7168};
+  EXPECT_EQ(embedding(shape.table, shape.width, 11, 3, 3)
+                .checkTraffic(specializeEmbed(shape, chooseRowSchedule(shape.units())), 3 * 7168 * (2 + 4)),
+            "");
+}
+
 TEST(Embed, MutationsAreReported) {
-  const EmbedShape shape{RowElement::BF16, 300};
-  EXPECT_EQ(embedding(shape.table, 300, 17, 5, 8)
+  const EmbedShape shape{RowElement::BF16, 298};
+  EXPECT_EQ(embedding(shape.table, shape.width, 17, 5, 8)
                 .checkMutations(specializeEmbed(shape, chooseRowSchedule(shape.units())),
                                 {
                                     {.name = "InputIsNotWaitedFor",

@@ -21,6 +21,12 @@ double valueOf(Memory memory, const std::vector<uint8_t> &bytes, size_t index) {
                                   : elementOf<int32_t>(bytes, index);
 }
 
+/// `name` of `part`, of a launch's counters as JSON.
+int64_t counterOf(const std::string &json, const std::string &part, const std::string &name) {
+  const size_t begin = json.find("\"" + part + "\":{"), at = json.find("\"" + name + "\":", begin);
+  return begin == std::string::npos || at == std::string::npos ? -1 : std::stoll(json.substr(at + name.size() + 3));
+}
+
 bool isUnchanged(const Operand &before, const Operand &after, size_t byte, size_t count) {
   return std::memcmp(&before.bytes[byte], &after.bytes[byte], count) == 0;
 }
@@ -138,6 +144,22 @@ std::string KernelCase::check(const KernelSpec &spec, const std::vector<RunOrder
     }
   }
   return complaints;
+}
+
+std::string KernelCase::checkTraffic(const KernelSpec &spec, int64_t bytes) const {
+  std::string wrong;
+  const RunOutcome outcome = run(spec, {.check = false, .count = true}, wrong);
+  if (!wrong.empty() || outcome.counters.empty()) {
+    return "no counters: " + outcome.describe() + wrong;
+  }
+  const std::string &json = outcome.counters.back();
+  const int64_t sectors = counterOf(json, "globalLoads", "sectors") + counterOf(json, "globalStores", "sectors"),
+                most = bytes * 11 / 10 / 32;
+  if (sectors < bytes / 32 || sectors > most) {
+    return spec.symbol + ": found " + std::to_string(sectors) + " sectors, expected " + std::to_string(bytes / 32) +
+           ", or as many as " + std::to_string(most);
+  }
+  return "";
 }
 
 std::string KernelCase::checkMutations(const KernelSpec &spec, const std::vector<mutation::Mutation> &mutations) const {

@@ -41,6 +41,10 @@ public:
   std::string check(const KernelSpec &spec, const std::vector<RunOrder> &orders) const;
   std::string check(const KernelSpec &spec) const;
 
+  /// Memory bounds these kernels: empty if one run moves at most a tenth more sectors of global memory than `bytes`
+  /// fill.
+  std::string checkTraffic(const KernelSpec &spec, int64_t bytes) const;
+
   /// Puts each of the bugs into the kernel, or into a header of it. Empty if each is reported as the table expects, in
   /// lazy and in random order.
   std::string checkMutations(const KernelSpec &spec, const std::vector<mutation::Mutation> &mutations) const;

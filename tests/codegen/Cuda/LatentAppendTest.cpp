@@ -91,6 +91,15 @@ TEST(LatentAppend, TakesOddWidths) {
   expectRight(shape, 4, 5, {chooseLatentAppendSchedule(shape), {.threads = 32, .parts = 2}});
 }
 
+TEST(LatentAppend, MovesWholeSectors) {
+  // Rotated parts of 128 queries, read and written, four with their token's cosines and sines; the latent, its weight.
+  const LatentAppendShape shape{.heads = 128, .nope = 128, .rope = 64, .rank = 512, .latentPitch = 2112};
+  EXPECT_EQ(appending(shape, 2, 2)
+                .checkTraffic(specializeLatentAppend(shape, chooseLatentAppendSchedule(shape)),
+                              2 * (128 * 64 * (2 + 2 + 1) + 576 * (2 + 2) + 512 * 4)),
+            "");
+}
+
 TEST(LatentAppend, MutationsAreReported) {
   const LatentAppendShape shape{.heads = 8, .nope = 32, .rope = 16, .rank = 288, .latentPitch = 312};
   EXPECT_EQ(appending(shape, 3, 4)

@@ -52,6 +52,14 @@ TEST(Quantize, TakesPartsOfBlocks) {
 }
 TEST(Quantize, TakesF32) { expectRight({.input = RowElement::F32, .width = 640}, 3, 3); }
 
+TEST(Quantize, MovesWholeSectors) {
+  const QuantizeShape shape{.width = 16384};
+  EXPECT_EQ(
+      quantizing(shape, 3, 3)
+          .checkTraffic(specializeQuantize(shape, chooseRowSchedule(shape.units())), 3 * (16384 * (2 + 1) + 128 * 4)),
+      "");
+}
+
 TEST(Quantize, MutationsAreReported) {
   const QuantizeShape shape{.width = 200, .inputPitch = 216};
   EXPECT_EQ(

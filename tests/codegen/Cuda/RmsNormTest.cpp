@@ -98,6 +98,15 @@ TEST(RmsNorm, WritesF32) {
   expectRight(shape, 5, 6);
 }
 
+TEST(RmsNorm, MovesWholeSectors) {
+  // Input, weight, e4m3 with scales, copy.
+  const RmsNormShape shape{.width = 7168, .isQuantized = true, .copy = RowElement::BF16};
+  EXPECT_EQ(normalizing(shape, 3, 3)
+                .checkTraffic(specializeRmsNorm(shape, chooseRowSchedule(shape.units())),
+                              3 * (7168 * (4 + 4 + 1 + 2) + 56 * 4)),
+            "");
+}
+
 TEST(RmsNorm, MutationsAreReported) {
   const RmsNormShape shape{.width = 640, .isQuantized = true};
   EXPECT_EQ(normalizing(shape, 3, 4)
@@ -128,8 +137,8 @@ TEST(RmsNorm, MutationsAreReported) {
                                      .replacement = "squares",
                                      .expected = {wrongResult}},
                                     {.name = "ScaleIsOfHalfABlock",
-                                     .find = "distance = 8; distance > 0",
-                                     .replacement = "distance = 4; distance > 0",
+                                     .find = "distance = 64 / unit; distance > 0",
+                                     .replacement = "distance = 32 / unit; distance > 0",
                                      .expected = {wrongResult}},
                                     {.name = "ZerosHaveNoScale",
                                      .find = "float largest = 1e-4f",
