@@ -366,9 +366,7 @@ std::unique_ptr<KernelRunner> KernelRunner::open(std::string &error) {
   return open(*library, error);
 }
 
-RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands,
-                             const Dims &bucket, const Dims &dims, const RunOrder &order) {
-  RunOutcome outcome;
+std::string KernelRunner::setOrder(const RunOrder &order) {
   const std::pair<const char *, std::string> options[] = {
       {"order", order.order},
       {"seed", std::to_string(order.seed)},
@@ -380,20 +378,36 @@ RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vecto
   };
   for (const auto &[name, value] : options) {
     if (emulator->setOption(name, value.c_str()) != 0) {
-      outcome.error = std::string("the emulator has no option ") + name + " of " + value;
-      return outcome;
+      return std::string("the emulator has no option ") + name + " of " + value;
     }
   }
   emulator->clear();
+  return "";
+}
+
+std::vector<std::string> KernelRunner::takeReports() {
+  std::vector<std::string> reports;
+  for (size_t i = 0; i < emulator->reportCount(); ++i) {
+    reports.push_back(emulator->reportText(i));
+  }
+  emulator->clear();
+  return reports;
+}
+
+RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands,
+                             const Dims &bucket, const Dims &dims, const RunOrder &order) {
+  RunOutcome outcome;
+  outcome.error = setOrder(order);
+  if (!outcome.error.empty()) {
+    return outcome;
+  }
   Status status = emulator->run(kernels, operands, bucket, dims, outcome);
   outcome.error = status.message();
-  for (size_t i = 0; i < emulator->reportCount(); ++i) {
-    outcome.reports.push_back(emulator->reportText(i));
-  }
+  std::vector<std::string> reports = takeReports();
+  outcome.reports.insert(outcome.reports.end(), reports.begin(), reports.end());
   if (!status.ok() && !emulator->renewContext()) {
     outcome.error += "; the emulator gives no new context after it";
   }
-  emulator->clear();
   return outcome;
 }
 

@@ -91,6 +91,12 @@ public:
   RunOutcome run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands,
                  const std::array<int64_t, 5> &bucket, const std::array<int64_t, 5> &dims, const RunOrder &order);
 
+  /// What the emulator does from now on, in this process: also for programs that a session runs there. Empty, or what
+  /// is wrong with the order.
+  std::string setOrder(const RunOrder &order);
+  /// Reports since the last call, or the last run.
+  std::vector<std::string> takeReports();
+
 private:
   struct Emulator;
   explicit KernelRunner(std::unique_ptr<Emulator> emulator);

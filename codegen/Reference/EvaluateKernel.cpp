@@ -192,9 +192,10 @@ public:
 
   void run(kernel::DispatchOp op) {
     Rows gather(of(op.getGatherMutable()));
-    copyRows(of(op.getInputMutable()), of(op.getOutputMutable()), gather);
+    int64_t count = tokens * exec::rowsOf(op.getGather()).getCoefficient(exec::Dim::Tokens);
+    copyRows(of(op.getInputMutable()), of(op.getOutputMutable()), gather, count);
     if (op.getInputScales()) {
-      copyRows(*optional(op.getInputScalesMutable()), *optional(op.getOutputScalesMutable()), gather);
+      copyRows(*optional(op.getInputScalesMutable()), *optional(op.getOutputScalesMutable()), gather, count);
     }
   }
 
@@ -423,11 +424,9 @@ private:
     return range.empty() ? nullptr : &operands[range[0].getOperandNumber()];
   }
 
-  void copyRows(const KernelOperand &from, const KernelOperand &to, const Rows &gather) const {
+  static void copyRows(const KernelOperand &from, const KernelOperand &to, const Rows &gather, int64_t count) {
     Rows source(from), target(to);
     int64_t size = bytesOf(source.element);
-    // As many rows as token and expert pairs: the gather list's length is a multiple of the tokens.
-    int64_t count = static_cast<int64_t>(gather.bytes.size()) / 4;
     for (int64_t r = 0; r < count; ++r) {
       std::memcpy(target.bytes.data() + r * target.stride * size,
                   source.bytes.data() + gather.integer(r) * source.stride * size,

@@ -1,6 +1,7 @@
 #include "compiler/tools/verify_kernels.h"
 #include "compiler/Driver/Register.h"
 #include "compiler/Verify/VerifyKernels.h"
+#include "compiler/Verify/VerifySteps.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -58,6 +59,25 @@ void printJson(const KernelVerdict &verdict) {
   std::fflush(stdout);
 }
 
+void printStep(const StepVerdict &verdict) {
+  std::printf("%-6s step of %lld tokens behind %lld, %s: logits differ by %.1e (bound %.0e), %zu reports\n",
+              verdict.passed() ? "ok" : "WRONG", static_cast<long long>(verdict.tokens),
+              static_cast<long long>(verdict.length), verdict.order.c_str(), verdict.difference, verdict.bound,
+              verdict.reports.size());
+  for (const std::string &report : llvm::ArrayRef(verdict.reports).take_front(4)) {
+    std::printf("       %s\n", report.c_str());
+  }
+  std::fflush(stdout);
+}
+
+void printStepJson(const StepVerdict &verdict) {
+  llvm::json::Object object{{"step", verdict.tokens},    {"behind", verdict.length},
+                            {"order", verdict.order},    {"difference", verdict.difference},
+                            {"bound", verdict.bound},    {"reports", llvm::json::Array(verdict.reports)},
+                            {"passed", verdict.passed()}};
+  std::printf("%s\n", llvm::formatv("{0}", llvm::json::Value(std::move(object))).str().c_str());
+}
+
 int fail(const std::string &message, int status) {
   std::fprintf(stderr, "error: %s\n", message.c_str());
   return status;
@@ -100,6 +120,19 @@ int verifyKernelsOf(const std::string &file, const VerifyKernelsArguments &argum
   }
   if (!arguments.json) {
     std::printf("%zu kernels verified, %zu wrong\n", verified, wrong);
+  }
+  // Whole steps, unless the reference, which multiplies in f64, would take hours, or the weights are elsewhere.
+  const proto::Manifest &manifest = artifact->manifest;
+  bool isSmall = manifest.parameters() < 200'000'000 && manifest.shards().empty();
+  if (arguments.filter.empty() && (isSmall || (arguments.full && manifest.shards().empty()))) {
+    llvm::Error stopped =
+        verifySteps(*artifact, file, context, *runner, arguments.full, [&](const StepVerdict &verdict) {
+          (arguments.json ? printStepJson : printStep)(verdict);
+          wrong += !verdict.passed();
+        });
+    if (stopped) {
+      return fail(llvm::toString(std::move(stopped)), 1);
+    }
   }
   return wrong ? 1 : 0;
 }

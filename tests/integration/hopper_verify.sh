@@ -9,7 +9,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$elah" compile examples/tiny_r1/model --target h800 -o "$work/tiny.elah" >/dev/null
 "$elah" verify "$work/tiny.elah" --device emulator >"$work/verdicts" || { cat "$work/verdicts"; exit 1; }
-tail -n 1 "$work/verdicts"
+grep -E 'verified|step of' "$work/verdicts"
+[ "$(grep -cE '^ok +step of ' "$work/verdicts")" = 3 ] || { echo "FAILED: expected three whole steps"; exit 1; }
 grep -qE '^[0-9]+ kernels verified, 0 wrong$' "$work/verdicts"
 for family in embed rms_norm gemm head_gemm rope_table latent_append latent_attention quantize route expert_plan dispatch \
   grouped_gemm combine; do

@@ -1,0 +1,111 @@
+// The same program once more, slowly: kernels that are right one by one could still be launched in the wrong order, on
+// the wrong buffers, or on memory that another still needs.
+#include "compiler/Verify/ReferenceProgram.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/STLExtras.h"
+#include <numeric>
+
+using namespace mlir;
+
+namespace elah {
+namespace {
+
+int64_t evaluate(const proto::Extent &extent, const std::array<int64_t, 5> &dims) {
+  int64_t value = extent.constant();
+  for (auto [dim, coefficient] : llvm::zip(dims, extent.coefficients())) {
+    value += dim * coefficient;
+  }
+  return value;
+}
+
+} // namespace
+
+llvm::Expected<ReferenceProgram> ReferenceProgram::create(const ArtifactFile &artifact, MLIRContext &context) {
+  ReferenceProgram program(artifact);
+  const proto::Manifest &manifest = artifact.manifest;
+  for (const std::string &text : manifest.operations()) {
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+    if (!module || module->getBody()->empty() || !isa<exec::KernelOp>(module->getBody()->front())) {
+      return llvm::createStringError("the artifact has an operation that this compiler does not know");
+    }
+    program.operations.push_back(std::move(module));
+  }
+  const int64_t pageTokens = manifest.cache().page_tokens();
+  const int64_t pages = (manifest.limits().max_context() - 1) / pageTokens + 1;
+  program.dims = {0, 1, 1, pages * pageTokens, pages};
+  program.slots.resize(static_cast<size_t>(manifest.slots_size()));
+  for (uint32_t rowBytes : manifest.cache().pool_row_bytes()) {
+    program.pools.emplace_back(static_cast<size_t>(rowBytes) * manifest.cache().layers() * program.dims[3]);
+  }
+  return program;
+}
+
+std::span<uint8_t> ReferenceProgram::memoryOf(const proto::Buffer &buffer) {
+  std::span<uint8_t> memory;
+  switch (buffer.place_case()) {
+  case proto::Buffer::kWeight: {
+    const proto::Weight &weight = manifest->weights(static_cast<int>(buffer.weight()));
+    llvm::StringRef bytes = artifact->section(ELAH_SECTION_WEIGHTS).substr(weight.offset(), weight.size());
+    // Operations only read them.
+    memory = {const_cast<uint8_t *>(bytes.bytes_begin()), bytes.size()};
+    break;
+  }
+  case proto::Buffer::kSlot:
+    memory = slots[buffer.slot()];
+    break;
+  case proto::Buffer::kInput: {
+    std::vector<int32_t> &input = inputs[buffer.input()];
+    memory = {reinterpret_cast<uint8_t *>(input.data()), input.size() * sizeof(int32_t)};
+    break;
+  }
+  case proto::Buffer::kCache: {
+    std::vector<uint8_t> &pool = pools[buffer.cache().pool()];
+    size_t layer = pool.size() / manifest->cache().layers();
+    memory = std::span<uint8_t>(pool).subspan(buffer.cache().layer() * layer, layer);
+    break;
+  }
+  case proto::Buffer::PLACE_NOT_SET:
+    break;
+  }
+  return memory.subspan(buffer.byte_offset());
+}
+
+llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_t> tokens) {
+  const auto count = static_cast<int32_t>(tokens.size());
+  dims[0] = count;
+  std::vector<int32_t> places(tokens.size()), pages(static_cast<size_t>(dims[4]));
+  std::iota(places.begin(), places.end(), static_cast<int32_t>(length));
+  std::iota(pages.begin(), pages.end(), 0);
+  length += count;
+  inputs[proto::INPUT_TOKEN_IDS].assign(tokens.begin(), tokens.end());
+  inputs[proto::INPUT_POSITIONS] = inputs[proto::INPUT_CACHE_ROWS] = places;
+  inputs[proto::INPUT_TOKEN_SEQUENCE].assign(tokens.size(), 0);
+  inputs[proto::INPUT_SEQUENCE_STARTS] = {0, count};
+  inputs[proto::INPUT_CONTEXT_LENGTHS] = {static_cast<int32_t>(length)};
+  inputs[proto::INPUT_PAGE_TABLE] = pages;
+  inputs[proto::INPUT_LOGIT_TOKENS] = {count - 1};
+  for (auto [slot, described] : llvm::zip_equal(slots, manifest->slots())) {
+    int64_t bytes = 0;
+    for (const proto::Extent &size : described.sizes()) {
+      bytes = std::max(bytes, evaluate(size, dims));
+    }
+    slot.resize(static_cast<size_t>(bytes));
+  }
+  for (const proto::Launch &launch : manifest->launches()) {
+    auto kernel = cast<exec::KernelOp>(operations[launch.operation()]->getBody()->front());
+    Operation *op = kernel.getKernel();
+    SmallVector<KernelOperand> operands;
+    for (auto [value, buffer] : llvm::zip_equal(op->getOperands(), launch.buffers())) {
+      operands.push_back({cast<MemRefType>(value.getType()), memoryOf(manifest->buffers(static_cast<int>(buffer)))});
+    }
+    if (llvm::Error error = evaluateKernel(op, operands, dims)) {
+      return error;
+    }
+  }
+  std::span<uint8_t> logits = memoryOf(manifest->buffers(static_cast<int>(manifest->logits())));
+  std::vector<float> values(manifest->vocabulary());
+  std::memcpy(values.data(), logits.data(), values.size() * sizeof(float));
+  return values;
+}
+
+} // namespace elah

@@ -1,0 +1,37 @@
+#ifndef COMPILER_VERIFY_REFERENCEPROGRAM_H
+#define COMPILER_VERIFY_REFERENCEPROGRAM_H
+
+#include "codegen/Artifact/Read.h"
+#include "codegen/Reference/EvaluateKernel.h"
+#include "dialects/Exec/Exec.h"
+#include <array>
+#include <vector>
+
+namespace elah {
+
+/// An artifact's program as its operations say it, one launch after the other (evaluateKernel): what a whole step of
+/// the kernels is compared with. One sequence, whose pages lie one behind the other. Weights are embedded.
+class ReferenceProgram {
+public:
+  static llvm::Expected<ReferenceProgram> create(const ArtifactFile &artifact, mlir::MLIRContext &context);
+
+  /// Runs the sequence's next tokens, and gives the logits of the last.
+  llvm::Expected<std::vector<float>> step(llvm::ArrayRef<uint32_t> tokens);
+
+private:
+  explicit ReferenceProgram(const ArtifactFile &artifact) : artifact(&artifact), manifest(&artifact.manifest) {}
+  std::span<uint8_t> memoryOf(const proto::Buffer &buffer);
+
+  const ArtifactFile *artifact;
+  const proto::Manifest *manifest;
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> operations;
+  std::vector<std::vector<uint8_t>> slots;
+  std::vector<std::vector<uint8_t>> pools; ///< Of the cache, layer by layer.
+  std::array<std::vector<int32_t>, 8> inputs;
+  std::array<int64_t, 5> dims = {};
+  int64_t length = 0; ///< Of the sequence.
+};
+
+} // namespace elah
+
+#endif

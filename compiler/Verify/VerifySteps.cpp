@@ -1,0 +1,105 @@
+// Whole steps of a program on the emulator, launched by the runtime as on a GPU, against its operations one after the
+// other.
+#include "compiler/Verify/VerifySteps.h"
+#include "compiler/Verify/ReferenceProgram.h"
+#include <elah/elah.h>
+#include <memory>
+#include <random>
+
+namespace elah {
+namespace {
+
+/// Rounding that goes the other way in one layer changes what the next ones quantize.
+constexpr double logitsBound = 1e-3;
+constexpr int64_t promptTokens = 13, decodeSteps = 2;
+
+llvm::Error lastError() { return llvm::createStringError(elah_last_error()); }
+
+double relativeDifference(llvm::ArrayRef<float> x, llvm::ArrayRef<float> y) {
+  double product = 0, squares = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    product += double(x[i]) * y[i];
+    squares += double(x[i]) * x[i] + double(y[i]) * y[i];
+  }
+  return squares == 0 ? 0 : 1 - 2 * product / squares;
+}
+
+} // namespace
+
+llvm::Error verifySteps(const ArtifactFile &artifact, const std::string &path, mlir::MLIRContext &context,
+                        cuda::KernelRunner &runner, bool full,
+                        llvm::function_ref<void(const StepVerdict &)> onVerdict) {
+  // A prompt, and tokens that follow whatever the logits say.
+  const proto::Limits &limits = artifact.manifest.limits();
+  std::vector<std::vector<uint32_t>> steps;
+  std::mt19937 random(1);
+  int64_t first = std::min<int64_t>({promptTokens, limits.max_tokens(), limits.max_context() - decodeSteps});
+  for (int64_t i = 0; i <= decodeSteps; ++i) {
+    std::vector<uint32_t> &tokens = steps.emplace_back(i == 0 ? std::max<int64_t>(first, 1) : 1);
+    for (uint32_t &token : tokens) {
+      token = static_cast<uint32_t>(random() % artifact.manifest.vocabulary());
+    }
+  }
+  llvm::Expected<ReferenceProgram> reference = ReferenceProgram::create(artifact, context);
+  if (!reference) {
+    return reference.takeError();
+  }
+  std::vector<std::vector<float>> expected;
+  for (const std::vector<uint32_t> &tokens : steps) {
+    llvm::Expected<std::vector<float>> logits = reference->step(tokens);
+    if (!logits) {
+      return logits.takeError();
+    }
+    expected.push_back(std::move(*logits));
+  }
+
+  std::vector<cuda::RunOrder> orders = {{.order = "eager"}};
+  if (full) {
+    orders.push_back({.order = "lazy"});
+    orders.push_back({.order = "random", .seed = 1, .adversarial = true});
+  }
+  elah_artifact *opened;
+  if (elah_artifact_open(path.c_str(), &opened)) {
+    return lastError();
+  }
+  std::unique_ptr<elah_artifact, decltype(&elah_artifact_close)> closing(opened, elah_artifact_close);
+  for (const cuda::RunOrder &order : orders) {
+    if (std::string problem = runner.setOrder(order); !problem.empty()) {
+      return llvm::createStringError(problem);
+    }
+    elah_session_options options = {};
+    options.device = "emulator";
+    elah_session *created;
+    if (elah_session_create(opened, &options, &created)) {
+      return lastError();
+    }
+    std::unique_ptr<elah_session, decltype(&elah_session_free)> session(created, elah_session_free);
+    elah_chunk chunk = {};
+    chunk.logits = ELAH_LOGITS_LAST;
+    if (elah_sequence_create(created, &chunk.sequence)) {
+      return lastError();
+    }
+    int64_t length = 0;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      chunk.tokens = steps[i].data();
+      chunk.count = steps[i].size();
+      const float *logits;
+      size_t rows;
+      if (elah_session_step(created, &chunk, 1, &logits, &rows)) {
+        return lastError();
+      }
+      StepVerdict verdict;
+      verdict.order = order.describe();
+      verdict.tokens = static_cast<int64_t>(chunk.count);
+      verdict.length = length;
+      verdict.difference = relativeDifference(llvm::ArrayRef(logits, expected[i].size()), expected[i]);
+      verdict.bound = logitsBound;
+      verdict.reports = runner.takeReports();
+      onVerdict(verdict);
+      length += verdict.tokens;
+    }
+  }
+  return llvm::Error::success();
+}
+
+} // namespace elah
