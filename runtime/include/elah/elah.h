@@ -154,7 +154,9 @@ typedef struct elah_session_options {
    * decode steps that are an eighth faster where the system maps files in small pages. */
   bool preload_weights;
   /* Of an artifact for GPUs: "cuda", "cuda:N" for the N-th device, or "emulator", which needs no GPU; the weights are
-   * copied to the device. Of any other: "cpu". NULL: "cuda" or "cpu", as the artifact was compiled. */
+   * copied to the device, the emulator reads them where they are. Of any other: "cpu". NULL: "cuda" or "cpu", as the
+   * artifact was compiled. In the environment, ELAH_EMULATOR names the emulator's library or its folder, and
+   * ELAH_CUDA_GRAPHS=0 makes launches one by one, for debuggers and profilers. */
   const char *device;
 } elah_session_options;
 
