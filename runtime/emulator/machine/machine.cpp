@@ -169,7 +169,8 @@ void Machine::Impl::loop() {
     lock.lock();
     Grid::Impl &state = *grid->impl;
     --state.running;
-    if (done) {
+    // Somebody else may have stopped it since: nobody takes its clusters any more.
+    if (done || grid->stopped()) {
       ++state.finished;
       idleTurns = 0;
       finishIfDone(grid, lock);
