@@ -371,8 +371,9 @@ private:
     }
   }
 
+  /// Rows behind those that are used would be of a token behind the group, too.
   __device__ static bool isRow(const AttentionPiece &piece, int32_t row) {
-    return row < Config::usedRows && Rows::token(piece, row) < piece.tokenEnd;
+    return Rows::token(piece, row) < piece.tokenEnd;
   }
 
   /// For the combining kernel, in f32: four lanes write 32 bytes of a row.

@@ -148,14 +148,17 @@ std::string AttentionCase::compare(const std::vector<Operand> &ran) const {
 }
 
 std::string AttentionCase::run(std::span<const KernelSpec> kernels, const RunOrder &order) {
+  RunOutcome outcome;
+  std::string wrong = run(kernels, order, outcome);
+  return outcome.clean() ? wrong : outcome.describe();
+}
+
+std::string AttentionCase::run(std::span<const KernelSpec> kernels, const RunOrder &order, RunOutcome &outcome) {
   std::vector<Operand> ran = operands;
-  RunOutcome outcome = runKernels(kernels, ran, bucket, dims, order);
+  outcome = runKernels(kernels, ran, bucket, dims, order);
   lastCounters = outcome.counters;
-  if (!outcome.clean()) {
-    return outcome.describe();
-  }
   lastOutput = ran.back().bytes;
-  return compare(ran);
+  return outcome.error.empty() ? compare(ran) : outcome.error;
 }
 
 std::string AttentionCase::runCompiled(KernelRunner &runner, std::span<const RunnableKernel> kernels,

@@ -34,7 +34,9 @@ public:
 
   /// Empty if the kernels are right, and clean in that order; else what is wrong.
   std::string run(std::span<const KernelSpec> kernels, const RunOrder &order);
-  /// The same, of kernels that are compiled: of `outcome`, what is wrong.
+  /// Reports of the checker apart, in `outcome`: what is wrong with the results, or why there are none.
+  std::string run(std::span<const KernelSpec> kernels, const RunOrder &order, RunOutcome &outcome);
+  /// The same, of kernels that are compiled.
   std::string runCompiled(KernelRunner &runner, std::span<const RunnableKernel> kernels, const RunOrder &order,
                           RunOutcome &outcome);
   /// Compiles within the gates, then runs in each of the orders. Empty if all is well.

@@ -6,8 +6,9 @@
 namespace elah::cuda {
 namespace {
 
-void expectRight(const RopeAppendShape &shape, int64_t tokens, int64_t bucket,
-                 const std::vector<RowSchedule> &schedules) {
+using mutation::wrongResult;
+
+KernelCase appending(const RopeAppendShape &shape, int64_t tokens, int64_t bucket) {
   const int64_t pitch = shape.pitch ? shape.pitch : shape.width(), rotated = shape.rotated;
   const std::vector<uint16_t> values = bf16Of(normalValues(static_cast<size_t>(tokens * shape.width()), 21, 2));
   std::vector<uint16_t> qkv(static_cast<size_t>(bucket * pitch), 0xffff);
@@ -55,6 +56,12 @@ void expectRight(const RopeAppendShape &shape, int64_t tokens, int64_t bucket,
   }
   append.input(paddedTo(static_cast<size_t>(bucket), cacheRows));
   append.output(Memory::BF16, query, bound).output(Memory::BF16, keys, bound).output(Memory::BF16, cachedValues, bound);
+  return append;
+}
+
+void expectRight(const RopeAppendShape &shape, int64_t tokens, int64_t bucket,
+                 const std::vector<RowSchedule> &schedules) {
+  KernelCase append = appending(shape, tokens, bucket);
   for (const RowSchedule &schedule : schedules) {
     EXPECT_EQ(append.check(specializeRopeAppend(shape, schedule)), "") << schedule.describe();
   }
@@ -81,6 +88,57 @@ TEST(RopeAppend, RotatesAPart) {
 TEST(RopeAppend, RotatesNothing) {
   RopeAppendShape shape{.heads = 3, .kvHeads = 1, .headDim = 10, .valueDim = 14, .pitch = 57};
   expectRight(shape, 4, 5, {chooseRowSchedule(shape.units())});
+}
+
+TEST(RopeAppend, MutationsAreReported) {
+  const RopeAppendShape shape{.heads = 6, .kvHeads = 3, .headDim = 24, .valueDim = 8, .pitch = 256, .rotated = 16};
+  EXPECT_EQ(appending(shape, 5, 6)
+                .checkMutations(
+                    specializeRopeAppend(shape, {.threadsPerRow = 32, .rowsPerBlock = 4}),
+                    {
+                        {.name = "InputIsNotWaitedFor",
+                         .find = "ptx::griddepcontrol_wait();",
+                         .replacement = "",
+                         .expected = {"global-race"}},
+                        {.name = "OneTokenTooMany",
+                         .find = "token >= operands.dims->tokens",
+                         .replacement = "token > operands.dims->tokens",
+                         .expected = {"out-of-bounds", wrongResult}},
+                        {.name = "CacheRowIsTheToken",
+                         .find = "cacheRow = operands.cacheRows[token]",
+                         .replacement = "cacheRow = token",
+                         .expected = {wrongResult}},
+                        {.name = "KeysGoToTheFirstHead",
+                         .find = "key + (head - shape.heads) * shape.headDim",
+                         .replacement = "key",
+                         .expected = {wrongResult}},
+                        {.name = "TableIsOfTheFirstToken",
+                         .find = "operands.table + static_cast<int64_t>(token) * rotated",
+                         .replacement = "operands.table",
+                         .expected = {wrongResult}},
+                        {.name = "SecondOfAPairTurnsTheFirstsResult",
+                         .find = "+ before * sines[i]",
+                         .replacement = "+ a * sines[i]",
+                         .expected = {wrongResult}},
+                        {.name = "RestIsTakenFromTheRotatedPart",
+                         .find = "copy(qkv + head * shape.headDim + at,",
+                         .replacement = "copy(qkv + head * shape.headDim,",
+                         .expected = {wrongResult}},
+                        {.name = "ValuesAreTheKeys",
+                         .find = "copy(qkv + heads * shape.headDim +",
+                         .replacement = "copy(qkv + shape.heads * shape.headDim +",
+                         .expected = {wrongResult}},
+                        {.name = "FirstValuesAreForgotten",
+                         .find = "schedule.threadsPerRow - 1 - thread",
+                         .replacement = "schedule.threadsPerRow - thread",
+                         .expected = {wrongResult}},
+                        {.name = "PitchIsTheWidth",
+                         .find = "static_cast<int64_t>(token) * shape.pitch",
+                         .replacement =
+                             "static_cast<int64_t>(token) * (heads * shape.headDim + shape.kvHeads * shape.valueDim)",
+                         .expected = {wrongResult}},
+                    }),
+            "");
 }
 
 } // namespace
