@@ -77,6 +77,21 @@ TEST(Attention, ChoosesSchedules) {
   }
 }
 
+// What the distills run with, in steps of a token and of many: no spills, no remarks of the assembler.
+TEST(Attention, DistillsPassTheGates) {
+  for (const AttentionShape &shape :
+       {shapeOf(12, 2, 128), shapeOf(28, 4, 128), shapeOf(40, 8, 128), shapeOf(32, 8, 128), shapeOf(64, 8, 128)}) {
+    for (int64_t tokens : {1, 4096}) {
+      for (const KernelSpec &spec : specializeAttention(shape, chooseAttentionSchedule(shape, tokens, 131072, h800))) {
+        std::string error;
+        std::optional<CompiledKernel> compiled = compileForTest(spec, error);
+        ASSERT_TRUE(compiled) << error;
+        EXPECT_EQ(complaintsOf(spec, *compiled), "");
+      }
+    }
+  }
+}
+
 TEST(Attention, SaysWhyNot) {
   EXPECT_EQ(whyNoAttention(shapeOf(4, 2, 12)),
             "heads of 12 and 12 values, expected multiples of 8, as copies take them");
