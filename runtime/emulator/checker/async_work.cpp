@@ -86,6 +86,7 @@ void Checker::groupCommitted(Warp &warp, const Op &, AsyncKind kind, Lanes lanes
   if (kind == AsyncKind::Wgmma) {
     lanes = 1;
   }
+  mine.commits[k].resize(warpLanes);
   for (; lanes; lanes &= lanes - 1) {
     mine.commits[k][static_cast<unsigned>(std::countr_zero(lanes))].push_back(mine.issued[k]);
   }
@@ -95,6 +96,7 @@ void Checker::groupWaited(Warp &warp, const Op &, AsyncKind kind, unsigned pendi
   ClusterState &state = impl->of(warp.cta.cluster);
   WarpState &mine = state.of(warp);
   const size_t k = static_cast<size_t>(kindOf(kind));
+  mine.commits[k].resize(warpLanes);
   // Of the last groups; what is older than any wait asks for is forgotten.
   auto reached = [&](std::vector<uint32_t> &commits) -> uint32_t {
     if (commits.size() <= pending) {

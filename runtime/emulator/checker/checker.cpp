@@ -88,6 +88,12 @@ void Checker::gridEnds(Grid &grid) {
   }
   found->second->clusters.clear(); // Each held the other.
   impl->grids.erase(found);
+  if (impl->grids.empty()) {
+    // What runs from now on begins behind everything that was released.
+    std::lock_guard releasing(impl->releasedMutex);
+    impl->released.clear();
+    impl->anyReleased = false;
+  }
 }
 
 void Checker::ctaBegins(Cta &cta) {
@@ -183,11 +189,7 @@ void Checker::ctaEnds(Cta &cta) {
     other.shadow = nullptr;
     other.cta = nullptr;
   }
-  for (WarpState &warp : state.warps) {
-    WarpState empty;
-    empty.number = warp.number;
-    warp = std::move(empty);
-  }
+  state.warps.clear();
   state.mbarriers.clear();
   state.operations.clear();
   state.sets.clear();
@@ -219,8 +221,7 @@ void Checker::fault(const Fault &fault) {
     break;
   }
   const Warp *warp = fault.actor.warp;
-  const uint32_t number =
-      warp && kind != ReportKind::Deadlock ? state->of(*warp).number : static_cast<uint32_t>(state->warps.size());
+  const uint32_t number = warp && kind != ReportKind::Deadlock ? state->of(*warp).number : state->warpCount();
   std::string address;
   if (kind == ReportKind::OutOfBounds || kind == ReportKind::Misaligned) {
     const uint64_t shared = fault.address >= sharedWindow ? fault.address - sharedWindow : fault.address;

@@ -11,6 +11,7 @@
 #include "machine/grid.h"
 #include <array>
 #include <atomic>
+#include <bit>
 #include <map>
 #include <mutex>
 #include <span>
@@ -41,15 +42,16 @@ public:
     }
   }
   Record &operator[](uint32_t index) const {
-    return chunks[index / chunkSize].load(std::memory_order_acquire)[index % chunkSize];
+    const unsigned chunk = chunkOf(index);
+    return chunks[chunk].load(std::memory_order_acquire)[index - firstOf(chunk)];
   }
   /// 0 where the table is full: a record that orders everything.
   uint32_t add(const Record &record) {
     if (count == maxRecords) {
       return 0;
     }
-    if (count % chunkSize == 0) {
-      chunks[count / chunkSize].store(new Record[chunkSize], std::memory_order_release);
+    if (const unsigned chunk = chunkOf(count); count == firstOf(chunk)) {
+      chunks[chunk].store(new Record[firstChunk << chunk], std::memory_order_release);
     }
     (*this)[count] = record;
     return count++;
@@ -61,8 +63,13 @@ public:
   std::vector<Completion> completions;
 
 private:
-  static constexpr uint32_t chunkSize = 1024;
-  std::array<std::atomic<Record *>, maxRecords / chunkSize> chunks = {};
+  // Each chunk is twice as large as the one before it: most clusters have few records.
+  static constexpr uint32_t firstChunk = 64;
+  static constexpr unsigned chunkOf(uint32_t index) {
+    return static_cast<unsigned>(std::bit_width(index / firstChunk + 1)) - 1;
+  }
+  static constexpr uint32_t firstOf(unsigned chunk) { return firstChunk * ((1u << chunk) - 1); }
+  std::array<std::atomic<Record *>, std::bit_width(maxRecords / firstChunk + 1)> chunks = {};
   uint32_t count = 0;
 };
 
@@ -133,8 +140,8 @@ struct WarpState {
 
   /// Numbers of asynchronous operations, by Record::Kind: issued, and the last one before each commit, by lane.
   uint32_t issued[5] = {};
-  std::array<std::vector<uint32_t>, warpLanes> commits[5];
-  std::shared_ptr<const Knowledge> snapshot; ///< what the last operation was issued with
+  std::vector<std::vector<uint32_t>> commits[5]; ///< by lane, once there is one
+  std::shared_ptr<const Knowledge> snapshot;     ///< what the last operation was issued with
   Lanes snapshotLanes = 0;
   uint32_t snapshotClock = 0, snapshotVersion = 0;
   uint32_t version = 0; ///< of `groups`
@@ -191,7 +198,7 @@ struct ClusterState {
   uint64_t serial = 0;
   std::shared_ptr<GridState> grid;
   uint32_t warpsPerCta = 0;
-  std::vector<WarpState> warps;
+  std::vector<WarpState> warps; ///< none any more when the cluster has ended
   std::vector<CtaState> ctas;
   Meeting clusterBarrier;
   std::vector<MbarrierState> mbarriers;
@@ -210,6 +217,7 @@ struct ClusterState {
   };
   std::array<Transition, 64> transitions;
 
+  uint32_t warpCount() const { return static_cast<uint32_t>(ctas.size()) * warpsPerCta; }
   uint32_t warpNumber(const Warp &warp) const { return warp.cta.rank * warpsPerCta + warp.index; }
   WarpState &of(const Warp &warp) { return warps[warpNumber(warp)]; }
 };

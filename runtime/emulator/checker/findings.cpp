@@ -59,7 +59,7 @@ AccessPlace Checker::Impl::place(const ClusterState &state, const Op *op, uint32
       place.sourceLine = files[source.file] + ":" + std::to_string(source.line);
     }
   }
-  if (warp < state.warps.size()) {
+  if (warp < state.warpCount()) {
     const CtaState &cta = state.ctas[warp / state.warpsPerCta];
     std::copy(std::begin(cta.index), std::end(cta.index), std::begin(place.cta));
     place.warp = static_cast<int32_t>(warp % state.warpsPerCta);

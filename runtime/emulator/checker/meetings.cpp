@@ -16,7 +16,7 @@ void arrive(ClusterState &state, WarpState &warp, Meeting &meeting, Lanes lanes,
   if (release) {
     Checker::Impl::publish(warp, lanes, *meeting.arriving);
   }
-  meeting.entered.resize(state.warps.size());
+  meeting.entered.resize(state.warpCount());
   meeting.entered[warp.number] = meeting.arriving;
 }
 
@@ -281,7 +281,7 @@ void Checker::mbarrierMisused(Actor actor, Cta &owner, uint32_t offset, const st
                     : text.find("overwritten") != std::string::npos ? ReportKind::MbarrierOverwritten
                     : text.find("bytes") != std::string::npos       ? ReportKind::WrongTransactionCount
                                                                     : ReportKind::MbarrierMisuse;
-  uint32_t warp = actor.warp ? state.of(*actor.warp).number : static_cast<uint32_t>(state.warps.size());
+  uint32_t warp = actor.warp ? state.of(*actor.warp).number : state.warpCount();
   MbarrierState *barrier = impl->mbarrier(state, owner, offset);
   if (kind == ReportKind::DeadCta && !actor.warp && barrier && state.current && state.current->record &&
       barrier->lastPhaseEvent > state.current->issueEvent) {
