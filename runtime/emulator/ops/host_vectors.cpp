@@ -7,10 +7,12 @@
 namespace emulator {
 
 static HostVectors ofCpu() {
-#ifdef __x86_64__
+#ifdef EMULATOR_AVX512
   if (__builtin_cpu_supports("x86-64-v4")) {
     return HostVectors::Avx512;
   }
+#endif
+#ifdef __x86_64__
   if (__builtin_cpu_supports("x86-64-v3")) {
     return HostVectors::Avx2;
   }

@@ -26,7 +26,9 @@ namespace emulator {
   }
 
 #ifdef __x86_64__
+#ifdef EMULATOR_AVX512
 EMULATOR_DECLARE(v4)
+#endif
 EMULATOR_DECLARE(v3)
 #else
 EMULATOR_DECLARE(generic)
@@ -34,12 +36,10 @@ EMULATOR_DECLARE(generic)
 
 static OpcodeTable makeTable() {
   OpcodeTable table;
-#ifdef __x86_64__
-  if (hostVectors() == HostVectors::Avx512) {
-    v4::addVectorCode(table);
-  } else {
-    v3::addVectorCode(table);
-  }
+#if defined(EMULATOR_AVX512)
+  hostVectors() == HostVectors::Avx512 ? v4::addVectorCode(table) : v3::addVectorCode(table);
+#elif defined(__x86_64__)
+  v3::addVectorCode(table);
 #else
   generic::addVectorCode(table);
 #endif
