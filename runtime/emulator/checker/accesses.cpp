@@ -45,8 +45,9 @@ struct Checker::Impl::Check {
 
 namespace {
 
-Epoch loadWord(const Epoch &word) { return __atomic_load_n(&word, __ATOMIC_RELAXED); }
-void storeWord(Epoch &word, Epoch value) { __atomic_store_n(&word, value, __ATOMIC_RELAXED); }
+// Who finds an epoch in global memory's shadow may look up its record, which another host thread wrote before.
+Epoch loadWord(const Epoch &word) { return __atomic_load_n(&word, __ATOMIC_ACQUIRE); }
+void storeWord(Epoch &word, Epoch value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
 
 std::string whatOf(const MemoryAccess &access, bool async) {
   std::string what = access.kind == MemoryAccess::Kind::Read    ? "read"
