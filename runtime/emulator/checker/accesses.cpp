@@ -15,7 +15,8 @@ struct Checker::Impl::Check {
   Viewer viewer;
   Epoch self = 0; ///< with the viewer's lane
   uint32_t clock = 0;
-  bool reads = false, writes = false, strong = false, async = false;
+  bool reads = false, writes = false, async = false;
+  Scope strong = Scope::None; ///< None: a weak access
   SharedShadow *shared = nullptr;
   Shadow *global = nullptr;
   Shadow::Page *page = nullptr; ///< of `global`, the last one
@@ -58,7 +59,7 @@ std::string whatOf(const MemoryAccess &access, bool async) {
 
 } // namespace
 
-uint32_t Checker::Impl::recordOf(ClusterState &state, WarpState &warp, const Op &op, bool strong) {
+uint32_t Checker::Impl::recordOf(ClusterState &state, WarpState &warp, const Op &op, Scope strong) {
   WarpState::CachedRecord &cached = warp.cache[reinterpret_cast<uintptr_t>(&op) / sizeof(Op) % warp.cache.size()];
   if (cached.op == &op) {
     return cached.record;
@@ -295,15 +296,18 @@ bool Checker::Impl::byTheSameLane(Check &check, Epoch epoch, Epoch &known) {
 void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
   ClusterState &state = check.state;
   const Op *op = check.access.actor.op;
+  // Strong accesses whose scopes include each other do not race (PTX ISA, "morally strong operations").
   auto strongBoth = [&](Epoch other) {
-    if (!check.strong) {
+    if (check.strong == Scope::None) {
       return false;
     }
     if (serialOf(other) == state.serial) {
-      return (*state.records)[recordNumber(other)].strong;
+      const Record &record = (*state.records)[recordNumber(other)];
+      const bool sameCta = record.warp / state.warpsPerCta == check.viewer.warp / state.warpsPerCta;
+      return record.strong != Scope::None && (sameCta || (check.strong != Scope::Cta && record.strong != Scope::Cta));
     }
     std::shared_ptr<ClusterState> holder = clusterOf(other, state);
-    return !holder || (*holder->records)[recordNumber(other)].strong;
+    return check.strong >= Scope::Gpu && (!holder || (*holder->records)[recordNumber(other)].strong >= Scope::Gpu);
   };
   auto sameInstruction = [&](Epoch other) { return !check.viewer.operation && (other ^ check.self) >> 6 == 0; };
   auto race = [&](Epoch other, bool otherWrote) {
@@ -535,7 +539,9 @@ void Checker::access(const MemoryAccess &access) {
   Impl::Check check{*state, access, {*state}};
   check.reads = access.kind != MemoryAccess::Kind::Write;
   check.writes = access.kind != MemoryAccess::Kind::Read;
-  check.strong = access.ordering != Ordering::Weak;
+  if (access.ordering != Ordering::Weak) { // Volatile has no scope of its own, and is as strong as .relaxed.sys.
+    check.strong = access.scope == Scope::None ? Scope::System : access.scope;
+  }
   check.viewer.cta = access.cta;
   if (access.shared) {
     CtaState &owner = state->ctas[access.cta->rank];
@@ -571,6 +577,10 @@ void Checker::access(const MemoryAccess &access) {
     check.viewer.operation = operation->record;
     check.async = access.proxy == Proxy::Async;
     check.self = makeEpoch(state->serial, operation->record, 0, 0);
+    if (check.reads && check.writes) {
+      // "Each reduction operation ... has .relaxed.gpu semantics" (PTX ISA, cp.reduce.async.bulk).
+      check.strong = (*state->records)[operation->record].strong = Scope::Gpu;
+    }
     if (access.shared && check.reads && !check.writes) {
       state->current->readsShared = true;
     }
@@ -614,7 +624,7 @@ void Checker::access(const MemoryAccess &access) {
       impl->accessRange(check, access.addresses[lane], access.bytes);
     }
   }
-  if (check.strong) {
+  if (check.strong != Scope::None) {
     impl->acquireAndRelease(*state, mine, access);
   }
 }

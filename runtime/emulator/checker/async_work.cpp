@@ -141,7 +141,7 @@ void Checker::registerInFlight(Warp &warp, const Op &op, const Op &wgmma) {
   ClusterState &state = impl->of(warp.cta.cluster);
   WarpState &mine = state.of(warp);
   // Only for the words: a place for the other side.
-  const uint32_t number = impl->recordOf(state, mine, wgmma, false);
+  const uint32_t number = impl->recordOf(state, mine, wgmma, Scope::None);
   impl->report(state, ReportKind::RegisterInFlight,
                "a register of a wgmma is used before wgmma.wait_group has waited for it", "", &op, mine.number, -1,
                "instruction", number ? makeEpoch(state.serial, number, 0, manyLanes) : 0, "wgmma");

@@ -59,6 +59,7 @@ void Checker::gridBegins(Grid &grid) {
   state->module = grid.config.module;
   state->kernel = grid.config.kernel->name;
   state->kernelHash = std::hash<std::string>()(state->kernel);
+  state->primarySerials = grid.config.primarySerials;
   std::lock_guard lock(impl->mutex);
   for (const std::shared_ptr<Grid> &primary : grid.config.primaries) {
     auto found = impl->grids.find(primary.get());
@@ -79,7 +80,7 @@ void Checker::gridEnds(Grid &grid) {
   const uint64_t now = ++impl->time;
   found->second->ended = now;
   for (const std::shared_ptr<ClusterState> &cluster : found->second->clusters) {
-    impl->endedAt[cluster->serial] = now;
+    impl->endedAt[cluster->serial] = {now, grid.serial};
     impl->bySerial.erase(cluster->serial);
     auto registered = impl->clusters.find(cluster->cluster);
     if (registered != impl->clusters.end() && registered->second == cluster) {

@@ -25,11 +25,11 @@ struct Record {
   uint32_t warp = 0; ///< in the cluster
   int8_t lane = -1;  ///< that issued the operation
   enum class Kind : uint8_t { Thread, Copy, Bulk, Wgmma, Store } kind = Kind::Thread;
-  bool strong = false;      ///< not a weak access: two of these do not race
-  bool asyncProxy = false;  ///< the operation's accesses are of the async proxy
-  bool complete = false;    ///< the operation
-  uint32_t sequence = 0;    ///< the operation's number among its warp's of this kind
-  uint32_t completions = 0; ///< mbarriers that it completed on: how many, and where in Records::completions
+  Scope strong = Scope::None; ///< of a strong access; None: it is weak
+  bool asyncProxy = false;    ///< the operation's accesses are of the async proxy
+  bool complete = false;      ///< the operation
+  uint32_t sequence = 0;      ///< the operation's number among its warp's of this kind
+  uint32_t completions = 0;   ///< mbarriers that it completed on: how many, and where in Records::completions
   uint32_t firstCompletion = 0;
 };
 
@@ -228,6 +228,7 @@ struct GridState {
   uint64_t kernelHash = 0;
   uint64_t begun = 0, ended = 0; ///< on Checker::Impl's clock; ended 0: it runs
   std::vector<std::weak_ptr<GridState>> primaryStates;
+  std::vector<uint64_t> primarySerials;
   std::vector<std::shared_ptr<ClusterState>> clusters;
 };
 
@@ -255,7 +256,10 @@ struct Checker::Impl {
   std::unordered_map<const Grid *, std::shared_ptr<checking::GridState>> grids;
   /// By serial number: what became of a cluster's grid, for races between grids.
   std::unordered_map<uint64_t, std::shared_ptr<ClusterState>> bySerial; ///< until their grid ends
-  std::unordered_map<uint64_t, uint64_t> endedAt;                       ///< and when that was
+  struct Ended {
+    uint64_t time = 0, grid = 0; ///< when, and Grid::serial
+  };
+  std::unordered_map<uint64_t, Ended> endedAt; ///< and when that was
   uint64_t time = 0;
   std::atomic<uint64_t> epoch = 1; ///< changes when a cluster comes: a thread's remembered one may be another then
   std::mutex releasedMutex;
@@ -304,7 +308,7 @@ struct Checker::Impl {
   static bool orderedInAllLanes(const Check &check, Epoch epoch);
   static bool orderedInNoLane(const Check &check, Epoch epoch);
   static bool byTheSameLane(Check &check, Epoch epoch, Epoch &known);
-  uint32_t recordOf(ClusterState &state, checking::WarpState &warp, const Op &op, bool strong);
+  uint32_t recordOf(ClusterState &state, checking::WarpState &warp, const Op &op, Scope strong);
   Epoch withReader(Check &check, Epoch readers);
   void tensorMapRead(ClusterState &state, const MemoryAccess &access);
 

@@ -169,7 +169,7 @@ void Checker::mbarrierInit(Actor actor, Cta &owner, uint32_t offset, uint32_t co
   barrier.owner = &owner;
   barrier.offset = offset;
   barrier.live = true;
-  barrier.init = makeEpoch(state.serial, impl->recordOf(state, mine, *actor.op, true), mine.clock, 0);
+  barrier.init = makeEpoch(state.serial, impl->recordOf(state, mine, *actor.op, Scope::System), mine.clock, 0);
   cta.mbarriers[offset] = static_cast<uint32_t>(state.mbarriers.size());
   state.mbarriers.push_back(std::move(barrier));
   for (uint32_t cell = offset / 4; cell < offset / 4 + 2 && cell < cta.shadow->cells.size(); ++cell) {
@@ -219,7 +219,7 @@ void Checker::mbarrierExpects(Actor actor, Cta &owner, uint32_t offset, int64_t 
     impl->usesMbarrier(state, actor, 0, *barrier, "expect_tx");
     barrier->bytes += bytes;
     if (actor.warp) {
-      barrier->record = impl->recordOf(state, state.of(*actor.warp), *actor.op, true);
+      barrier->record = impl->recordOf(state, state.of(*actor.warp), *actor.op, Scope::System);
     }
   }
 }

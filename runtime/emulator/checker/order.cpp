@@ -1,6 +1,7 @@
 // Whether an earlier access happened before one that is made now.
 
 #include "checker/cluster_state.h"
+#include <algorithm>
 #include <bit>
 
 namespace emulator {
@@ -96,7 +97,12 @@ bool Checker::Impl::orderedForeign(Epoch epoch, bool wasRead, const Viewer &view
     std::lock_guard lock(mutex);
     auto ended = endedAt.find(serial);
     // What is of no cluster of this checker was told to another one, whose time is over.
-    bool earlier = ended != endedAt.end() ? ended->second <= state.grid->begun : !bySerial.contains(serial);
+    bool earlier = ended != endedAt.end() ? ended->second.time <= state.grid->begun : !bySerial.contains(serial);
+    if (earlier && ended != endedAt.end()) {
+      // A primary that has ended by chance is no other than one that runs: griddepcontrol.wait orders the two.
+      const std::vector<uint64_t> &primaries = state.grid->primarySerials;
+      earlier = std::find(primaries.begin(), primaries.end(), ended->second.grid) == primaries.end();
+    }
     state.earlier.emplace(serial, earlier);
     if (earlier) {
       return true;

@@ -97,6 +97,9 @@ static bool setOption(RunOptions &options, const char *name, const char *value) 
   if (std::strcmp(name, "threads") == 0) {
     return number(options.threads);
   }
+  if (std::strcmp(name, "patience") == 0) {
+    return number(options.patience);
+  }
   if (std::strcmp(name, "adversarial") == 0) {
     return flag(options.adversarial);
   }

@@ -236,8 +236,11 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
                primaries](Task &task) {
     LaunchConfig config = *asked;
     for (const TaskPointer &primary : primaries) {
-      if (std::shared_ptr<Grid> grid = primary->grid(); grid && !grid->ended()) {
-        config.primaries.push_back(std::move(grid));
+      if (std::shared_ptr<Grid> grid = primary->grid()) {
+        config.primarySerials.push_back(grid->serial);
+        if (!grid->ended()) {
+          config.primaries.push_back(std::move(grid));
+        }
       }
     }
     const std::shared_ptr<Watch> watch = std::make_shared<Watch>(options);

@@ -140,7 +140,7 @@ bool Cluster::turn(uint64_t &budget, bool &yielded) {
       const uint64_t before = instructions;
       if (warp->run(length)) {
         moved = true;
-        yielded &= warp->yielded;
+        yielded &= warp->polls();
       }
       budget -= std::min(budget, std::max<uint64_t>(1, instructions - before));
       if (warp->finished()) {

@@ -43,6 +43,8 @@ struct LaunchConfig {
   /// Programmatic dependent launch: may begin when all CTAs of these have launched their dependents or ended;
   /// griddepcontrol.wait waits until they have ended.
   std::vector<std::shared_ptr<Grid>> primaries;
+  /// The same by Grid::serial, and those that ended before this one began: it owes them griddepcontrol.wait, too.
+  std::vector<uint64_t> primarySerials;
 };
 
 class Grid {

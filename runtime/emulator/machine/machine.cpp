@@ -17,6 +17,10 @@ namespace {
 constexpr uint64_t clusterTurn = 1 << 18;
 /// Turns in a row after which a cluster goes to the back even though it gets on.
 constexpr unsigned turnsInARow = 64;
+/// Turns in a row in which nobody got on, before time counts: a process that was stopped has not waited.
+constexpr uint64_t idleTurnsAtLeast = 256;
+/// Clusters whose waits a deadlock between them lists.
+constexpr size_t describedClusters = 16;
 
 } // namespace
 
@@ -25,12 +29,14 @@ struct Machine::Impl {
   std::condition_variable work;
   std::vector<std::shared_ptr<Grid>> grids; ///< not ended
   size_t nextGrid = 0;
-  uint64_t idleTurns = 0; ///< in a row, over all threads
+  uint64_t idleTurns = 0;                          ///< in a row, over all threads
+  std::chrono::steady_clock::time_point idleSince; ///< the first of them
   std::vector<std::thread> threads;
 
   void loop();
   bool take(std::shared_ptr<Grid> &grid, Grid::Impl::Resident &resident, bool &starts, uint64_t &number);
   uint64_t residents() const;
+  void stopWithoutHope(std::unique_lock<std::mutex> &lock);
   void finishIfDone(const std::shared_ptr<Grid> &grid, std::unique_lock<std::mutex> &lock);
 };
 
@@ -141,6 +147,38 @@ void Machine::Impl::finishIfDone(const std::shared_ptr<Grid> &grid, std::unique_
   lock.lock();
 }
 
+/// Stops grids that have polled for longer than their patience, while no grid did anything else.
+void Machine::Impl::stopWithoutHope(std::unique_lock<std::mutex> &lock) {
+  const uint64_t waited = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - idleSince).count());
+  std::vector<std::shared_ptr<Grid>> hopeless;
+  for (const std::shared_ptr<Grid> &grid : grids) {
+    const std::deque<Grid::Impl::Resident> &queue = grid->impl->queue;
+    // One whose only cluster another thread has in its hands is for the next time.
+    if (waited < grid->options.patience || grid->stopped() || queue.empty()) {
+      continue;
+    }
+    Fault fault;
+    fault.kind = Fault::Kind::Deadlock;
+    fault.actor.warp = queue.front().cluster->ctas.front()->warps.front().get();
+    fault.text = "for " + std::to_string(waited) + " ms all CTAs that run only wait for what nobody writes:\n";
+    for (size_t i = 0; i < queue.size() && i < describedClusters; ++i) {
+      fault.text += queue[i].cluster->describeWaits();
+    }
+    if (queue.size() > describedClusters) {
+      fault.text += "... and " + std::to_string(queue.size() - describedClusters) + " clusters more\n";
+    }
+    if (grid->observer) {
+      grid->observer->fault(fault);
+    }
+    grid->stop(std::move(fault));
+    hopeless.push_back(grid);
+  }
+  for (const std::shared_ptr<Grid> &grid : hopeless) {
+    finishIfDone(grid, lock);
+  }
+}
+
 void Machine::Impl::loop() {
   std::unique_lock lock(mutex);
   while (true) {
@@ -185,8 +223,16 @@ void Machine::Impl::loop() {
     }
     if (moved) {
       idleTurns = 0;
-    } else if (++idleTurns > residents()) {
+      continue;
+    }
+    if (idleTurns++ == 0) {
+      idleSince = std::chrono::steady_clock::now();
+    }
+    if (idleTurns > residents()) {
       // All wait for somebody outside: the host, a copy, a grid that is not launched yet.
+      if (idleTurns > residents() + idleTurnsAtLeast) {
+        stopWithoutHope(lock);
+      }
       work.wait_for(lock, std::chrono::microseconds(50));
     }
   }

@@ -24,6 +24,17 @@ std::string hexadecimal(uint32_t value) {
   return text;
 }
 
+/// "shared+0x408 (barriers)".
+std::string placeOf(const Cta &owner, uint32_t offset) {
+  std::string name;
+  for (const Parameter &variable : owner.cluster.grid.config.kernel->sharedVariables) {
+    if (offset >= variable.offset && offset < variable.offset + variable.size) {
+      name = " (" + variable.name + ")";
+    }
+  }
+  return "shared+" + hexadecimal(offset) + name;
+}
+
 } // namespace
 
 uint32_t Mbarriers::pendingCount(uint64_t state) { return state & 0xFFFFF; }
@@ -38,7 +49,7 @@ void Mbarriers::misused(Actor actor, uint32_t offset, const std::string &text, b
     fault.kind = Fault::Kind::IllegalBarrier;
     fault.actor = actor;
     fault.address = owner.sharedAddress(offset);
-    fault.text = "mbarrier at shared+" + hexadecimal(offset) + ": " + text;
+    fault.text = "mbarrier at " + placeOf(owner, offset) + ": " + text;
     owner.warps.front()->fault(std::move(fault));
   }
 }
@@ -207,7 +218,7 @@ const Mbarrier *Mbarriers::find(uint32_t offset) const {
 }
 
 std::string Mbarriers::describe(uint32_t offset) const {
-  std::string text = "mbarrier at shared+" + hexadecimal(offset);
+  std::string text = "mbarrier at " + placeOf(owner, offset);
   auto found = barriers.find(offset);
   if (found == barriers.end()) {
     return text + ": none was initialised";

@@ -49,6 +49,7 @@ RunOptions RunOptions::fromEnvironment() {
   choose<Numerics>("ELAH_EMULATOR_NUMERICS", options.numerics,
                    {{"f32", Numerics::F32}, {"hardware", Numerics::Hardware}});
   number("ELAH_EMULATOR_THREADS", options.threads);
+  number("ELAH_EMULATOR_PATIENCE", options.patience);
   if (const char *file = std::getenv("ELAH_EMULATOR_COUNTERS")) {
     options.count = *file != '\0';
   }

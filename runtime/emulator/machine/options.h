@@ -31,10 +31,13 @@ struct RunOptions {
   std::string trace;    ///< a file for the trace of warps over emulated time; empty: none
   /// A unit that polls this many times with nothing else able to go on is a deadlock.
   uint64_t pollLimit = 1 << 16;
+  /// Milliseconds for which all grids may do nothing but look at global memory, where the host or a copy may write what
+  /// they look for. After that it is a deadlock.
+  uint64_t patience = 10000;
 
   /// From ELAH_EMULATOR_ORDER=eager|lazy|random, _SEED, _ADVERSARIAL=1, _CHECK=1, _NUMERICS=f32|hardware, _THREADS,
-  /// _COUNTERS=FILE (counts; where they go is the reader's affair), _TRACE=FILE. A value that means nothing is an error
-  /// on stderr, and the default.
+  /// _PATIENCE, _COUNTERS=FILE (counts; where they go is the reader's affair), _TRACE=FILE. A value that means nothing
+  /// is an error on stderr, and the default.
   static RunOptions fromEnvironment();
 };
 

@@ -411,6 +411,23 @@ bool Warp::Impl::gather(const Op &op, Lanes lanes) {
   if (now.met) {
     return true;
   }
+  if (warp.observer && op.convergence != Convergence::Warp) {
+    // "The behavior is undefined if the executing thread is not in the membermask" (PTX ISA, shfl.sync and others).
+    const uint32_t *masks = warp.read<uint32_t>(op.operands[op.maskOperand]);
+    Lanes outside = 0;
+    forLanes(lanes, [&](unsigned lane) { outside |= ~masks[lane] & Lanes(1) << lane; });
+    if (outside) {
+      char text[80];
+      std::snprintf(text, sizeof text, "lanes 0x%08x execute what the mask 0x%08x does not name them for", outside,
+                    masks[std::countr_zero(outside)]);
+      Fault fault;
+      fault.kind = Fault::Kind::IllegalInstruction;
+      fault.actor = {&warp, &op};
+      fault.lanes = outside;
+      fault.text = text;
+      warp.observer->fault(fault);
+    }
+  }
   Lanes missing = needed(op, lanes) & ~lanes;
   if (!missing) {
     return true;
@@ -680,8 +697,29 @@ bool Warp::Impl::poll() {
   return any;
 }
 
+void Warp::sees(const void *address, const void *value, size_t bytes) {
+  auto mix = [&](uint64_t word) {
+    seeing = (seeing ^ word) * 0x9e3779b97f4a7c15;
+    seeing ^= seeing >> 32;
+  };
+  mix(reinterpret_cast<uintptr_t>(address));
+  for (size_t i = 0; i < bytes; i += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, static_cast<const std::byte *>(value) + i, std::min<size_t>(8, bytes - i));
+    mix(word);
+  }
+}
+
+void Warp::seesNoMore() {
+  if (std::find(seen.begin(), seen.end(), seeing) == seen.end()) {
+    seen[++lastSeen % seen.size()] = seeing;
+    seesNew = true;
+  }
+  seeing = 0;
+}
+
 bool Warp::run(unsigned budget) {
-  yielded = false;
+  yielded = seesNew = false;
   if (!impl->running && impl->others.empty() && alive) {
     const Kernel &kernel = *grid().config.kernel;
     Group first;
@@ -704,6 +742,8 @@ bool Warp::run(unsigned budget) {
   impl->putBack();
   cta.cluster.instructions += impl->executed - before;
   const bool moved = impl->executed != before;
+  const uint64_t sincePoll = yielded ? 0 : sinceLook + (impl->executed - before);
+  sinceLook = seesNew ? longestPollingLoop : std::min<uint64_t>(sincePoll, longestPollingLoop);
   impl->executed = 0;
   return moved;
 }

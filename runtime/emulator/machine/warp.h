@@ -8,6 +8,7 @@
 
 #include "checker/observer.h"
 #include "machine/program.h"
+#include <array>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -145,6 +146,22 @@ public:
   /// "warp 3, lanes 0xffffffff: mbarrier …, at line 20: mbarrier.try_wait …" for each group, a line each.
   std::string describeWaits();
   bool yielded = false; ///< the last run ended because all who could run were polling
+
+  /// Strong loads and atomic operations tell what they meet in each lane, and then that they are done. A loop that
+  /// polls meets the same again; whoever meets something new gets on.
+  void sees(const void *address, const void *value, size_t bytes);
+  void seesNoMore();
+  /// Has looked again at what it saw, and not got away from that since.
+  bool polls() const { return sinceLook < longestPollingLoop; }
+
+private:
+  /// Instructions. A turn may be too short to come around a polling loop, so a few that are none prove nothing.
+  static constexpr unsigned longestPollingLoop = 64;
+  uint64_t sinceLook = longestPollingLoop;
+  bool seesNew = false;
+  uint64_t seeing = 0;               ///< a hash of what the instruction has met so far
+  std::array<uint64_t, 8> seen = {}; ///< the last ones, for loops that look at several places
+  unsigned lastSeen = 0;
 };
 
 /// Calls `each(lane)` for the set lanes; a plain loop over 32 where all are set, which the compiler vectorises.

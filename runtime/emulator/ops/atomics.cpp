@@ -5,6 +5,7 @@
 #include "ops/reductions.h"
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 // PTX ISA 9.7.13.5 to 9.7.13.8: atom, red, fence, membar. Each element is one atomic operation of the host, so CTAs on
 // other threads and other devices see what they would on hardware; lanes go in their order.
@@ -105,15 +106,20 @@ Flow atomic(Warp &warp, const Op &op, Lanes lanes) {
       if (form.returns) {
         std::memcpy(warp.write<std::byte>(form.results[i]) + lane * width, old, width);
       }
+      warp.sees(memory, old, width);
+      warp.sees(memory, value, width);
     }
   });
   // Whoever takes a lock, or waits for a count, polls with these.
+  warp.seesNoMore();
   return Flow::Yield;
 }
 
-/// `.relaxed .acquire .release .acq_rel`, relaxed where none stands next.
-Ordering semanticsWord(Decoder &d, bool isRed) {
+/// `.relaxed .acquire .release .acq_rel`, if one stands next.
+std::optional<Ordering> semanticsWord(Decoder &d, bool isRed) {
   switch (d.optionalOf({"relaxed", "acquire", "release", "acq_rel"})) {
+  case 0:
+    return Ordering::Relaxed;
   case 1:
     if (isRed) {
       d.error("red reads nothing: expected '.relaxed' or '.release'");
@@ -127,7 +133,7 @@ Ordering semanticsWord(Decoder &d, bool isRed) {
     }
     return Ordering::AcquireRelease;
   default:
-    return Ordering::Relaxed;
+    return std::nullopt;
   }
 }
 
@@ -140,16 +146,42 @@ Type elementType(Type type, unsigned &perRegister) {
 void decodeAtomic(Decoder &d, Op &op, bool isRed) {
   AtomicForm form;
   form.kind = MemoryAccess::Kind::ReadWrite;
-  form.ordering = semanticsWord(d, isRed);
-  form.scope = scopeWord(d);
+  // The ISA has semantics, scope, space, operation; ptxas takes these words in any order, and compilers print the scope
+  // behind the space (atomicAdd_block: atom.global.cta.add).
+  std::optional<Ordering> ordering;
+  std::optional<unsigned> found;
+  Space space = Space::Generic;
+  for (bool more = true; more;) {
+    more = false;
+    if (!ordering && (ordering = semanticsWord(d, isRed))) {
+      more = true;
+    }
+    if (form.scope == Scope::None && (form.scope = scopeWord(d)) != Scope::None) {
+      more = true;
+    }
+    if (space == Space::Generic && (space = spaceWord(d)) != Space::Generic) {
+      more = true;
+    }
+    if (!found) {
+      const int which = d.optionalOf({"add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"});
+      if (which >= 0) {
+        found = static_cast<unsigned>(which);
+        more = true;
+      }
+    }
+  }
+  form.ordering = ordering.value_or(Ordering::Relaxed);
   if (form.scope == Scope::None) {
     form.scope = Scope::Gpu; // PTX ISA, atom: "if no scope is specified, .gpu".
   }
-  const Space space = spaceWord(d);
   if (space != Space::Generic && space != Space::Global && space != Space::Shared) {
     d.error("expected global, shared or generic memory");
   }
-  const unsigned operation = d.oneOf({"add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"});
+  if (!found) {
+    d.oneOf({"add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"}); // Says what was found instead.
+    return;
+  }
+  const unsigned operation = *found;
   const bool isSwap = operation >= 8;
   if (isSwap && isRed) {
     d.error("red has no exch and no cas");

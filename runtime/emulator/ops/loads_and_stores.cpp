@@ -143,6 +143,9 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
     Register *d = warp.write<Register>(form.registers[i]);
     forLanes(lanes, [&](unsigned lane) {
       const Element value = loadElement<Element, strong>(at.host[lane] + i * sizeof(Element));
+      if constexpr (strong) {
+        warp.sees(at.host[lane], &value, sizeof value);
+      }
       if constexpr (std::is_same_v<Element, Register>) {
         d[lane] = value;
       } else {
@@ -150,8 +153,11 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
       }
     });
   }
-  // A strong load may be a poll.
-  return strong ? Flow::Yield : Flow::Next;
+  if constexpr (strong) { // It may be a poll.
+    warp.seesNoMore();
+    return Flow::Yield;
+  }
+  return Flow::Next;
 }
 
 template <typename Element, typename Register, bool strong> Flow store(Warp &warp, const Op &op, Lanes lanes) {

@@ -144,6 +144,36 @@ TEST(Checker, GlobalRaceBetweenCtas) {
              "global-race");
 }
 
+TEST(Checker, ScopesOfAtomics) {
+  Buffer buffer(64);
+  CheckedLaunch launch{.grid = 2, .block = 1, .dynamicShared = 16, .arguments = {buffer.address()}};
+  // Atomic within each CTA only.
+  expectKind("atom.cta.global.add.u32 %r3, [%rd1], 1;", launch, "global-race");
+  expectClean("atom.gpu.global.add.u32 %r3, [%rd1], 1;", launch);
+  launch.cluster = 2;
+  expectKind("red.relaxed.cta.global.add.u32 [%rd1], 1;", launch, "global-race");
+  expectClean("red.relaxed.cluster.global.add.u32 [%rd1], 1;", launch);
+  launch.cluster = 1;
+  launch.block = 64;
+  launch.grid = 1;
+  expectClean("atom.cta.global.add.u32 %r3, [%rd1], 1;", launch);
+  // Reductions by copies are relaxed in the GPU's scope.
+  launch.block = 1;
+  launch.grid = 2;
+  expectClean("mov.u32 %r3, dynamic; st.shared.v4.u32 [%r3], {%r2, %r2, %r2, %r2}; fence.proxy.async; "
+              "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%rd1], [%r3], 16; "
+              "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;",
+              launch);
+}
+
+TEST(Checker, MasksNameThoseWhoExecute) {
+  const std::string body = "shfl.sync.idx.b32 %r3, %r1, 0, 31, $;";
+  expectKind(with(body, "0x7fffffff"), {}, "fault");
+  expectClean(with(body, "0xffffffff"), {});
+  // Two halves with masks of their own, at one instruction.
+  expectClean("mov.u32 %r4, 0xffff; setp.gt.u32 %p1, %r1, 15; @%p1 mov.u32 %r4, 0xffff0000; bar.warp.sync %r4;", {});
+}
+
 TEST(Checker, GlobalFlags) {
   // CTA 0 writes data and raises a flag, CTA 1 polls the flag and reads.
   const std::string body = "setp.eq.u32 %p1, %r2, 0; @!%p1 bra READER; st.global.u32 [%rd1], 42; $; ret; READER: "
