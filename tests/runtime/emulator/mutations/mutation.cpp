@@ -52,15 +52,16 @@ static bool isAsExpected(const Mutation &mutation, const Observation &seen) {
   });
 }
 
-std::string whyNotReported(const Mutation &mutation, const std::string &source, const MutatedRun &run) {
+std::string whyNotReported(const Mutation &mutation, const std::string &source, const RunMutated &run) {
   std::string error;
   const std::optional<std::string> mutated = edited(source, mutation, error);
-  if (!mutated) {
-    return error;
-  }
+  return mutated ? whyNotReported(mutation, [&](const MutationOrder &order) { return run(*mutated, order); }) : error;
+}
+
+std::string whyNotReported(const Mutation &mutation, const RunInOrder &run) {
   std::string complaints;
   for (const MutationOrder &order : mutation.orders) {
-    const Observation seen = run(*mutated, order);
+    const Observation seen = run(order);
     if (!seen.broken.empty()) {
       return "the mutated kernel does not run: " + seen.broken;
     }

@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -69,10 +70,13 @@ struct Observation {
   std::string wrong;                ///< What is wrong with the results, or the code of the call that failed.
 };
 
-using MutatedRun = std::function<Observation(const std::string &source, const MutationOrder &order)>;
+using RunInOrder = std::function<Observation(const MutationOrder &order)>;
+using RunMutated = std::function<Observation(const std::string &source, const MutationOrder &order)>;
 
-/// Empty if the mutation is reported as expected in each of its orders; else what happened instead.
-std::string whyNotReported(const Mutation &mutation, const std::string &source, const MutatedRun &run);
+/// Empty if the mutation of that source is reported as expected in each of its orders; else what happened instead.
+std::string whyNotReported(const Mutation &mutation, const std::string &source, const RunMutated &run);
+/// Likewise for those who edit by themselves, or have put another bug there than an edit of a kernel.
+std::string whyNotReported(const Mutation &mutation, const RunInOrder &run);
 
 /// The source with the edit. An edit that does not apply, or changes nothing, is an error.
 std::optional<std::string> edited(const std::string &source, const Mutation &mutation, std::string &error);
@@ -94,6 +98,9 @@ template <typename Sources> FindHeader headersOf(Sources sources) {
     return std::nullopt;
   };
 }
+
+/// How GoogleTest prints a parameter.
+inline void PrintTo(const Mutation &mutation, std::ostream *out) { *out << mutation.name; }
 
 /// The name of a parameterised test's case.
 template <typename Info> std::string nameOfMutation(const Info &info) { return info.param.name; }

@@ -1,6 +1,7 @@
 // Programs around Hopper's asynchronous copies, clusters and dependent launches; and graphs of kernels.
 
 #include "tests/runtime/emulator/programs/program_run.h"
+#include <future>
 #include <numeric>
 
 namespace emulator::cuda {
@@ -83,12 +84,17 @@ static void splitKByDependentLaunches(ProgramRun &run) {
   CUstream stream = nullptr;
   ASSERT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
   ASSERT_CUDA(cuCtxSynchronize());
+  // All launches are there before the first one begins, so that they overlap as far as they may.
+  std::promise<void> launched;
+  std::future<void> ready = launched.get_future();
+  ASSERT_CUDA(cuLaunchHostFunc(stream, [](void *waits) { static_cast<std::future<void> *>(waits)->wait(); }, &ready));
   for (int round = 0; round < 3; ++round) {
     ASSERT_CUDA(run.launch(partial, {.grid = {3, 2, splits}, .block = {16, 16}, .dependent = true, .stream = stream},
                            parts, as, bs, m, n, k, splits));
     ASSERT_CUDA(
         run.launch(add, {.grid = {6}, .block = {128}, .dependent = true, .stream = stream}, d, parts, m * n, splits));
   }
+  launched.set_value();
   ASSERT_CUDA(cuStreamSynchronize(stream));
   const std::vector<float> result = run.download<float>(d, m * n);
   for (int row = 0; row < m; ++row) {

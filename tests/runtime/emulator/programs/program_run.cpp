@@ -18,6 +18,7 @@ ProgramRun::ProgramRun(const RunOrder &order, ProgramEdits edits) : edits(std::m
   EXPECT_EQ(elah_emulator_set_option("seed", std::to_string(order.seed).c_str()), 0);
   EXPECT_EQ(elah_emulator_set_option("adversarial", order.adversarial ? "1" : "0"), 0);
   EXPECT_EQ(elah_emulator_set_option("check", order.check ? "1" : "0"), 0);
+  EXPECT_EQ(elah_emulator_set_option("patience", std::to_string(order.patience).c_str()), 0);
   EXPECT_EQ(elah_emulator_set_option("print", "0"), 0);
   EXPECT_CUDA(cuInit(0));
   EXPECT_CUDA(cuDevicePrimaryCtxRetain(&context, 0));

@@ -23,6 +23,7 @@ struct RunOrder {
   const char *order = "eager"; ///< of asynchronous work: eager, lazy, random
   uint64_t seed = 0;
   bool adversarial = false, check = true;
+  unsigned patience = 10000; ///< Milliseconds of polling that make a deadlock.
 };
 
 struct Shape {
