@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cxxabi.h>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -288,6 +289,10 @@ int run(const Settings &settings) {
     std::fprintf(stderr, "elah-emu: %s; no results are written\n", text);
     return statusFault;
   }
+  if (!settings.out.empty()) {
+    std::error_code ignored; // Writing says what is wrong with it.
+    std::filesystem::create_directories(settings.out, ignored);
+  }
   for (const std::string &file : arguments.writeResults(settings.out)) {
     std::fprintf(settings.json ? stderr : stdout, "wrote %s\n", file.c_str());
   }
@@ -320,7 +325,7 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"f32", "hardware"}));
   app.add_option("--threads", settings.threads, "host threads; with 1 a run repeats to the instruction");
   app.add_option("--device", settings.device, "h800, h100, h100-pcie, h200, h20, gh200");
-  app.add_option("--out", settings.out, "the folder for results; the current one");
+  app.add_option("--out", settings.out, "the folder for results, made where there is none; the current one");
   app.add_flag("--json", settings.json, "reports as JSON on stdout");
   app.add_option("--counters", settings.counters,
                  "what the kernel executed and moved: as JSON to a file, or as text to stdout for -");

@@ -39,9 +39,8 @@ size_t elah_emulator_allocation_count(void);
 void elah_emulator_clear(void);
 
 /* Sets an option for the launches to come: "order" eager|lazy|random, "seed" N, "adversarial" 0|1, "check" 0|1,
- * "numerics" f32|hardware, "threads" N, "patience" MILLISECONDS, "count" 0|1, "trace" FILE, "print" 0|1 (whether reports are
- * printed too).
- * Gives 0, or -1 where the name or the value means nothing. */
+ * "numerics" f32|hardware, "threads" N, "patience" MILLISECONDS, "count" 0|1, "trace" FILE, "print" 0|1 (whether
+ * reports are printed too). Gives 0, or -1 where the name or the value means nothing. */
 int elah_emulator_set_option(const char *name, const char *value);
 
 #ifdef __cplusplus
