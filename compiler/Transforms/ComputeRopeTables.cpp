@@ -46,8 +46,9 @@ double toleranceOf(const Table &table, double angle) {
   return own + std::abs(angle) * 1.3e-7;
 }
 
-/// The frequency of one pair: what its second row says, to the last place that the other rows allow.
-std::optional<float> frequencyOf(const Table &cosines, const Table &sines, int64_t pair, double scale) {
+/// The frequency of one pair: what its second row says, to the last place that the other rows allow. Angles are
+/// products of f32, or of numbers that are rounded only then.
+std::optional<float> frequencyOf(const Table &cosines, const Table &sines, int64_t pair, double scale, bool isOfF32) {
   double angle = cosines.rows() > 1 ? std::atan2(sines.at(1, pair), cosines.at(1, pair)) : 0;
   // Rows far apart tell neighbouring numbers from one another.
   SmallVector<int64_t> rows;
@@ -57,9 +58,10 @@ std::optional<float> frequencyOf(const Table &cosines, const Table &sines, int64
   auto errorOf = [&](float frequency) {
     double error = 0;
     for (int64_t row : rows) {
-      float turned = static_cast<float>(row) * frequency;
-      error += std::abs(cosines.at(row, pair) - scale * std::cos(static_cast<double>(turned))) +
-               std::abs(sines.at(row, pair) - scale * std::sin(static_cast<double>(turned)));
+      double turned = static_cast<double>(row) * static_cast<double>(frequency);
+      turned = isOfF32 ? static_cast<double>(static_cast<float>(turned)) : turned;
+      error += std::abs(cosines.at(row, pair) - scale * std::cos(turned)) +
+               std::abs(sines.at(row, pair) - scale * std::sin(turned));
     }
     return error;
   };
@@ -91,7 +93,8 @@ std::optional<Angles> anglesOf(const Table &cosines, const Table &sines) {
   Angles angles;
   angles.scale = cosines.at(0, 0);
   for (int64_t pair = 0; pair < cosines.pairs(); ++pair) {
-    std::optional<float> frequency = frequencyOf(cosines, sines, pair, angles.scale);
+    std::optional<float> frequency = frequencyOf(cosines, sines, pair, angles.scale, /*isOfF32=*/true);
+    frequency = frequency ? frequency : frequencyOf(cosines, sines, pair, angles.scale, /*isOfF32=*/false);
     if (!frequency) {
       return {};
     }

@@ -168,5 +168,7 @@ class Graph:
         return helper.make_model(graph, opset_imports=opsets, ir_version=12)
 
 
-def build(path, golden, has_past, experts):
-    onnx.save(Graph(golden).build(has_past, experts), path)
+def build(path, golden, has_past, experts, external=False):
+    """Writes the graph for a checkpoint; `external`: with its weights in a file of their own."""
+    data = {"save_as_external_data": True, "location": f"{path.name}.data"} if external else {}
+    onnx.save(Graph(golden).build(has_past, experts), path, **data)
