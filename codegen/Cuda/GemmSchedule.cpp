@@ -142,6 +142,10 @@ std::string whyIllegal(const GemmProblem &problem, const GemmSchedule &schedule,
   if (sums > 192) {
     return "found " + number(sums) + " accumulators in a thread, expected at most 192";
   }
+  if (problem.element == GemmElement::BF16 && problem.hasBias && !isStaged(problem) && schedule.mathWarpgroups == 2 &&
+      sums > 112) {
+    return "found " + number(sums) + " accumulators in a thread that adds a bias, expected at most 112: more spill";
+  }
   if (schedule.clusterRows * schedule.clusterColumns > 2 || schedule.clusterRows < 1 || schedule.clusterColumns < 1) {
     return "found a cluster of " + number(schedule.clusterRows * schedule.clusterColumns) + " blocks, expected 1 or 2";
   }
@@ -168,10 +172,10 @@ std::string whyIllegal(const GemmProblem &problem, const GemmSchedule &schedule,
     if (problem.batch == GemmBatch::Experts) {
       return "found parts of k with experts, expected none: their tiles are not known beforehand";
     }
-    if (problem.element == GemmElement::BF16 && schedule.mathWarpgroups == 2 && sums > 48) {
-      return "found " + number(sums) +
-             " accumulators in a thread of parts of k, expected at most 48: more of them spill "
-             "where parts are added";
+    const int64_t most = schedule.mathWarpgroups == 2 ? 32 : 112;
+    if (problem.element == GemmElement::BF16 && sums > most) {
+      return "found " + number(sums) + " accumulators in a thread of parts of k, expected at most " + number(most) +
+             ": more of them spill where parts are added";
     }
     // Each part has a block of k at least; e4m3 parts begin at multiples of four.
     int64_t granule = problem.element == GemmElement::F8 ? 4 : 1;

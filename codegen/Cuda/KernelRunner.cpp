@@ -5,6 +5,7 @@
 #include "drivers/cuda/launch.h"
 #include "emulator/include/elah_emulator.h"
 #include <algorithm>
+#include <atomic>
 #include <elah/cuda_kernel.h>
 
 namespace elah::cuda {
@@ -77,7 +78,9 @@ struct KernelRunner::Emulator {
   std::unique_ptr<DriverLibrary> library;
   CUdevice device = 0;
   CUcontext context = nullptr;
-  CUstream stream = nullptr, gateStream = nullptr;
+  CUstream stream = nullptr;
+  /// Of the predecessor, in the host's memory: a copy would be dropped once a kernel has failed.
+  std::atomic<uint32_t> *gate = nullptr;
   decltype(&elah_emulator_set_option) setOption = nullptr;
   decltype(&elah_emulator_report_count) reportCount = nullptr;
   decltype(&elah_emulator_report_text) reportText = nullptr;
@@ -117,7 +120,7 @@ struct KernelRunner::Emulator {
     return functions().devicePrimaryCtxRetain(&context, device) == CUDA_SUCCESS &&
            functions().ctxSetCurrent(context) == CUDA_SUCCESS &&
            functions().streamCreate(&stream, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS &&
-           functions().streamCreate(&gateStream, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS;
+           functions().memHostAlloc(reinterpret_cast<void **>(&gate), sizeof(*gate), 0) == CUDA_SUCCESS;
   }
   /// After a kernel that has failed no call works in its context.
   bool renewContext() { return functions().devicePrimaryCtxRelease(device) == CUDA_SUCCESS && beginContext(); }
@@ -249,9 +252,7 @@ Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std:
   }
   std::array<int32_t, ELAH_DIM_COUNT> deviceDims;
   std::copy(dims.begin(), dims.end(), deviceDims.begin());
-  const uint32_t closed = 0, open = 1;
-  CUdeviceptr dimsAddress = 0, copiesAddress = 0, gate = 0;
-  ELAH_RETURN_IF_ERROR(run.upload(&closed, sizeof(closed), gate));
+  CUdeviceptr dimsAddress = 0, copiesAddress = 0;
   ELAH_RETURN_IF_ERROR(run.upload(deviceDims.data(), sizeof(deviceDims), dimsAddress));
   ELAH_RETURN_IF_ERROR(run.upload(copies.data(), copies.size() * sizeof(Copy), copiesAddress));
 
@@ -272,7 +273,7 @@ Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std:
     predecessor.blocks = static_cast<unsigned>(copies.size());
     predecessor.threads = 256;
     predecessor.operands = {copiesAddress};
-    predecessor.dims = gate; // The last parameter.
+    predecessor.dims = reinterpret_cast<CUdeviceptr>(gate); // The last parameter.
     launches.push_back(predecessor);
   }
   for (const RunnableKernel &kernel : kernels) {
@@ -303,10 +304,13 @@ Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std:
 
   ELAH_RETURN_IF_ERROR(run.synchronize());
   clear();
-  for (KernelLaunch &kernel : launches) {
-    ELAH_RETURN_IF_ERROR(launch(*library, kernel, stream));
+  gate->store(0, std::memory_order_release);
+  Status launched;
+  for (size_t i = 0; i < launches.size() && launched.ok(); ++i) {
+    launched = launch(*library, launches[i], stream);
   }
-  ELAH_CUDA_RETURN_IF_ERROR(*library, memcpyHtoDAsync(gate, &open, sizeof(open), gateStream), "opening the gate");
+  gate->store(1, std::memory_order_release);
+  ELAH_RETURN_IF_ERROR(launched);
   ELAH_RETURN_IF_ERROR(run.synchronize());
   for (size_t i = 0; i < launchCount(); ++i) {
     // The predecessor's is not of interest.
@@ -374,6 +378,7 @@ std::string KernelRunner::setOrder(const RunOrder &order) {
       {"check", order.check ? "1" : "0"},
       {"count", order.count ? "1" : "0"},
       {"threads", std::to_string(order.threads)},
+      {"patience", std::to_string(order.patience)},
       {"print", "0"},
   };
   for (const auto &[name, value] : options) {

@@ -57,7 +57,8 @@ struct RunOrder {
   bool adversarial = false;
   bool check = true;
   bool count = false;
-  unsigned threads = 0; ///< Of the host; 0: all.
+  unsigned threads = 0;      ///< Of the host; 0: all.
+  uint64_t patience = 10000; ///< Milliseconds of waiting, with nothing else able to go on, that are a deadlock.
 
   std::string describe() const;
 };

@@ -51,7 +51,7 @@ TEST(Bf16Gemm, PairsOfBlocksShareLoads) {
 TEST(Bf16Gemm, AddsPartsOfDepthInTheirOrder) {
   Bf16GemmShape shape{.columns = 256, .depth = 840, .output = GemmOutput::F32};
   GemmSchedule schedule = large, other = small;
-  schedule.tileColumns = 96;
+  schedule.tileColumns = 64;
   schedule.splits = 4;
   other.splits = 7;
   other.blocks = 132;

@@ -253,15 +253,20 @@ std::string GemmCase::compare(const std::vector<Operand> &ran) const {
   return "";
 }
 
-std::string GemmCase::run(const KernelSpec &spec, const RunOrder &order) {
+GemmCase::Observed GemmCase::observe(const KernelSpec &spec, const RunOrder &order) {
   std::vector<Operand> ran = operands;
-  RunOutcome outcome = runKernels({&spec, 1}, ran, bucket, dims, order);
-  lastCounters = outcome.counters;
-  if (!outcome.clean()) {
-    return outcome.describe();
-  }
+  Observed observed{runKernels({&spec, 1}, ran, bucket, dims, order), ""};
+  lastCounters = observed.outcome.counters;
   lastOutput = ran[outputOperand].bytes;
-  return compare(ran);
+  if (observed.outcome.error.empty()) {
+    observed.wrong = compare(ran);
+  }
+  return observed;
+}
+
+std::string GemmCase::run(const KernelSpec &spec, const RunOrder &order) {
+  const Observed observed = observe(spec, order);
+  return observed.outcome.clean() ? observed.wrong : observed.outcome.describe();
 }
 
 std::string checkGemm(GemmCase &gemm, const KernelSpec &spec, const std::vector<RunOrder> &orders) {

@@ -16,6 +16,12 @@ public:
   /// Empty if the kernel is right, and clean in that order; else what is wrong.
   std::string run(const KernelSpec &spec, const RunOrder &order);
 
+  struct Observed {
+    RunOutcome outcome;
+    std::string wrong; ///< With the results, if the run came to its end: empty if nothing.
+  };
+  Observed observe(const KernelSpec &spec, const RunOrder &order);
+
   /// The bytes that the last run wrote, and what the emulator counted.
   const std::vector<uint8_t> &output() const { return lastOutput; }
   const std::vector<std::string> &counters() const { return lastCounters; }
