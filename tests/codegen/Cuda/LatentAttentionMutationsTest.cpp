@@ -1,0 +1,211 @@
+// Bugs put into latent attention's kernels, one at a time: each must be reported by the emulator's checker, or show in
+// the results where it is one of arithmetic.
+#include "codegen/Cuda/KernelSources.h"
+#include "tests/codegen/Cuda/LatentAttentionCase.h"
+#include "tests/runtime/emulator/mutations/mutation.h"
+#include <gtest/gtest.h>
+
+namespace elah::cuda {
+namespace {
+
+using mutation::Mutation;
+using mutation::wrongResult;
+
+constexpr LatentAttentionShape shape = {.heads = 16, .rank = 96, .ropeDim = 48, .scale = 0.12};
+constexpr LatentAttentionSchedule schedule = {.parts = 4};
+
+/// Decode steps and chunks, some of which cross a page's end; groups that parts share, parts with several groups.
+LatentAttentionCase &attentionCase() {
+  static LatentAttentionCase attention(shape, {{64, 1}, {420, 1}, {125, 5}, {0, 2}, {700, 1}, {191, 1}},
+                                       {.spread = 12, .growth = 60, .unusedTokens = 2});
+  return attention;
+}
+
+class LatentAttentionMutations : public testing::TestWithParam<Mutation> {};
+
+TEST_P(LatentAttentionMutations, AreReported) {
+  static const mutation::FindHeader findHeader = mutation::headersOf(kernelSources());
+  const Mutation &known = GetParam();
+  std::vector<KernelSpec> kernels = specializeLatentAttention(shape, schedule);
+  KernelSpec &mutated = kernels[known.program == std::string("combine") ? 1 : 0];
+  const std::string source = mutation::inlineIncludes(mutated.source, findHeader);
+  EXPECT_EQ(mutation::whyNotReported(
+                known, source,
+                [&](const std::string &text, const mutation::MutationOrder &order) {
+                  mutated.source = text;
+                  mutation::Observation seen;
+                  if (!compileForTest(mutated, seen.broken)) {
+                    return seen;
+                  }
+                  RunOutcome outcome;
+                  seen.wrong = attentionCase().run(
+                      kernels, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, outcome);
+                  seen.reports = outcome.reports;
+                  return seen;
+                }),
+            "");
+}
+
+TEST(LatentAttentionToMutate, IsRight) {
+  EXPECT_EQ(checkLatentAttention(attentionCase(), shape, schedule, testOrders()), "");
+}
+
+// Kernels that run before or behind their neighbours show it in some orders only: a fault stops the one that they read,
+// or the neighbour is done anyway.
+const Mutation mutations[] = {
+    // Copies, and who waits for them.
+    {"PageIsNotWaitedFor",
+     "attention",
+     "      ptx::mbarrier_wait_parity(pageBarrier(page, tile), phase[page]);\n",
+     "",
+     {"shared-race", "uninitialised-memory"}},
+    {"QueriesAreNotWaitedFor",
+     "attention",
+     "    ptx::mbarrier_wait_parity(queryBarrier(), queryPhase);\n",
+     "",
+     {"shared-race", "uninitialised-memory"}},
+    {"BarriersAreNotFenced", "attention", "      ptx::fence_mbarrier_init();\n", "", {"missing-mbarrier-init-fence"}},
+    {"PageIsOverwrittenInUse",
+     "attention",
+     "    ptx::bar_sync(warpgroupReady + warpgroup, 128);\n    if (threadIdx.x % 128 == 0 && index < piece.pageEnd)",
+     "    if (threadIdx.x % 128 == 0 && index < piece.pageEnd)",
+     {"shared-race"}},
+    {"QueriesAreOverwrittenInUse",
+     "attention",
+     "        ptx::bar_sync(allReady, Config::threads); // Nobody reads the queries' place any more.\n",
+     "",
+     {"shared-race", "source-in-use"}},
+    {"StepIsNotWaitedFor",
+     "attention",
+     "    clearUnusedRows();\n    ptx::griddepcontrol_wait();\n",
+     "    clearUnusedRows();\n",
+     {"global-race", "uninitialised-memory"},
+     "",
+     0,
+     {{"eager"}}},
+    {"PageIsTheOneBefore",
+     "attention",
+     "step.dims->pagesPerSequence + index]",
+     "step.dims->pagesPerSequence + max(index - 1, 0)]",
+     {wrongResult}},
+    // Products.
+    {"ValuesAreNotWaitedFor",
+     "attention",
+     "  __device__ void waitValues() {\n    ptx::wgmma_wait_group<0>();\n",
+     "  __device__ void waitValues() {\n",
+     {"register-in-flight", "shared-race"}},
+    {"ScoresAreNotWaitedFor",
+     "attention",
+     "    ptx::wgmma_wait_group<0>();\n    ptx::wgmma_hold_registers(scores);\n",
+     "    ptx::wgmma_hold_registers(scores);\n",
+     {"register-in-flight"}},
+    {"ProductsAreNotFenced",
+     "attention",
+     "      ptx::wgmma_hold_registers(probabilities);\n    }\n    ptx::wgmma_fence();\n",
+     "      ptx::wgmma_hold_registers(probabilities);\n    }\n",
+     {"missing-wgmma-fence"}},
+    {"ValuesOfOtherTokens",
+     "attention",
+     "(out, probabilities[k], values + 128 * k, 1)",
+     "(out, probabilities[k], values + 64 * k, 1)",
+     {wrongResult}},
+    {"KeysOfOtherColumns",
+     "attention",
+     "rowsOf(pageTile(page, tile)) + 2 * k;",
+     "rowsOf(pageTile(page, tile)) + 4 * k;",
+     {wrongResult, "shared-race"}},
+    {"ScoresStartAtNothing", "attention", "        hasScores = true;", "        hasScores = i > 0;", {wrongResult}},
+    // The two warpgroups.
+    {"ProbabilitiesAreNotFenced",
+     "attention",
+     "                       probabilities[k][3]);\n    }\n    ptx::fence_proxy_async_shared();\n",
+     "                       probabilities[k][3]);\n    }\n",
+     {"missing-proxy-fence"}},
+    {"SumsAreNotAwaited",
+     "attention",
+     "    ptx::bar_sync(allReady, Config::threads);\n#pragma unroll\n",
+     "#pragma unroll\n",
+     {"shared-race"}},
+    {"OtherReferenceIsNotAdopted", "attention", "          adopt(1);\n", "", {wrongResult}},
+    {"OwnOutputIsNotRescaled",
+     "attention",
+     "        rescale(out, factor);\n        addValues(probabilities, 0);\n",
+     "        addValues(probabilities, 0);\n",
+     {wrongResult}},
+    // Softmax and masks.
+    {"SumIsNotRescaled", "attention", "    sum[row] *= factor;\n", "", {wrongResult}},
+    {"ReferencesStay",
+     "attention",
+     "> slack ? largest : reference[row]",
+     "> 1e30f ? largest : reference[row]",
+     {wrongResult}},
+    {"OneTokenTooMany", "attention", "token + column <= position[", "token + column - 1 <= position[", {wrongResult}},
+    {"MissingTokensAreSeen", "attention", "column >= shift && ", "", {wrongResult}},
+    {"MaskOnlyOfLastPages",
+     "attention",
+     "piece.position + 2 - (piece.tokenEnd - piece.token)",
+     "piece.position + 1",
+     {wrongResult}},
+    // Results.
+    {"OutputIsNotFenced",
+     "attention",
+     "    ptx::fence_proxy_async_shared();\n    ptx::bar_sync(warpgroupReady + warpgroup, 128);\n    const int32_t "
+     "warp",
+     "    ptx::bar_sync(warpgroupReady + warpgroup, 128);\n    const int32_t warp",
+     {"missing-proxy-fence"}},
+    {"OutputIsStoredTooSoon",
+     "attention",
+     "    ptx::bar_sync(warpgroupReady + warpgroup, 128);\n    const int32_t warp",
+     "    const int32_t warp",
+     {"shared-race"}},
+    {"OutputIsOverwrittenInUse",
+     "attention",
+     "      ptx::cp_async_bulk_wait_group_read<0>();\n",
+     "",
+     {"source-in-use", "shared-race"}},
+    {"OutputOfTokensOfOthers",
+     "attention",
+     "token < piece.tokenEnd; ++token) {\n        ptx::cp_async_bulk_tensor_3d_store",
+     "token < piece.token + Config::tileTokens; ++token) {\n        ptx::cp_async_bulk_tensor_3d_store",
+     {"global-race", wrongResult}},
+    {"WeightIsTheReference", "attention", " + ptx::lg2_approx(softmax.sum[i])", "", {wrongResult}},
+    // The plan.
+    {"PartsMeetInAPage",
+     "attention",
+     "(part + 1) * payload - piece.start - overhead;",
+     "(part + 1) * payload - piece.start - overhead + 1;",
+     {wrongResult}},
+    {"PartsShareASlot",
+     "attention",
+     "2 * part + (part == firstPart)",
+     "2 * part",
+     {wrongResult, "global-race", "uninitialised-memory"}},
+    {"LastPartIsForgotten",
+     "attention",
+     "piece.lastPart - piece.firstPart + 1, 0",
+     "piece.lastPart - piece.firstPart, 0",
+     {wrongResult}},
+    {"PlanIsReadTooSoon",
+     "attention",
+     "    __syncthreads();\n    if (hasMore) {\n",
+     "    if (hasMore) {\n",
+     {"shared-race", "uninitialised-memory"}},
+    {"GroupsCrossSequences", "attention", "|| isSequenceStart(token + 1);", ";", {wrongResult}},
+    // The combination.
+    {"ResultsAreNotWaitedFor",
+     "combine",
+     "    ptx::griddepcontrol_wait();\n    ptx::griddepcontrol_launch_dependents();\n",
+     "    ptx::griddepcontrol_launch_dependents();\n",
+     {"global-race", "uninitialised-memory"},
+     "",
+     0,
+     {{"random", 2, true}}},
+    {"SumIsOfOneLane", "combine", "      sum += __shfl_xor_sync(0xffffffffu, sum, distance);\n", "", {wrongResult}},
+    {"SharesAreEqual", "combine", "ptx::ex2_approx(shares[warp][i] - largest)", "1", {wrongResult}},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, LatentAttentionMutations, testing::ValuesIn(mutations),
+                         [](const auto &info) { return mutation::nameOfMutation(info); });
+
+} // namespace
+} // namespace elah::cuda
