@@ -107,24 +107,30 @@ int verifyKernelsOf(const std::string &file, const VerifyKernelsArguments &argum
   VerifyKernelsOptions options;
   options.full = arguments.full;
   options.filter = arguments.filter;
-  llvm::Error failure = verifyKernels(*artifact, context, *runner, options, [&](const KernelVerdict &verdict) {
-    (arguments.json ? printJson : print)(verdict);
-    ++verified;
-    wrong += !verdict.passed();
-  });
-  if (failure) {
-    return fail(llvm::toString(std::move(failure)), 65);
-  }
-  if (verified == 0) {
-    return fail(file + ": no kernel has '" + arguments.filter + "' in its name", 66);
-  }
-  if (!arguments.json) {
-    std::printf("%zu kernels verified, %zu wrong\n", verified, wrong);
+  if (!arguments.steps) {
+    llvm::Error failure = verifyKernels(*artifact, context, *runner, options, [&](const KernelVerdict &verdict) {
+      (arguments.json ? printJson : print)(verdict);
+      ++verified;
+      wrong += !verdict.passed();
+    });
+    if (failure) {
+      return fail(llvm::toString(std::move(failure)), 65);
+    }
+    if (verified == 0) {
+      return fail(file + ": no kernel has '" + arguments.filter + "' in its name", 66);
+    }
+    if (!arguments.json) {
+      std::printf("%zu kernels verified, %zu wrong\n", verified, wrong);
+    }
   }
   // Whole steps, unless the reference, which multiplies in f64, would take hours, or the weights are elsewhere.
   const proto::Manifest &manifest = artifact->manifest;
   bool isSmall = manifest.parameters() < 200'000'000 && manifest.shards().empty();
-  if (arguments.filter.empty() && (isSmall || (arguments.full && manifest.shards().empty()))) {
+  if (arguments.steps && !manifest.shards().empty()) {
+    return fail(file + ": its weights are in the model's folder; steps are verified of artifacts that have them inside",
+                65);
+  }
+  if (arguments.steps || (arguments.filter.empty() && isSmall)) {
     llvm::Error stopped =
         verifySteps(*artifact, file, context, *runner, arguments.full, [&](const StepVerdict &verdict) {
           (arguments.json ? printStepJson : printStep)(verdict);

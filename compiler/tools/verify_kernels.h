@@ -5,6 +5,7 @@
 
 struct VerifyKernelsArguments {
   bool full = false, json = false;
+  bool steps = false; ///< Only whole steps of the program, whatever its size.
   std::string filter; ///< Only kernels with this in their names; all if empty.
 };
 
