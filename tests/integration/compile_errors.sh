@@ -41,7 +41,7 @@ expect 2 "elah compile model" "$elah" model
 expect 2 "unknown option '--wieghts'; did you mean --weights?" "$elah" compile model --wieghts embed
 expect 2 "expected one model, found 'model2', too" "$elah" compile model model2
 expect 2 "model is required" "$elah" compile
-expect 2 "--target: expected cpu, found 'h100'" "$elah" compile model --target h100
+expect 2 "--target: expected cpu, gh200, h100, h100-pcie, h20, h200, h800, found 'b200'" "$elah" compile model --target b200
 expect 2 "unknown CPU 'pentium': expected one of host, aarch64" "$elah" compile model --cpu pentium
 expect 2 "--max-context: expected a number from 1 to 16777216, found '0'" "$elah" compile model --max-context 0
 expect 2 "--threads: expected a number from 1 to 1024, found 'many'" "$elah" compile model --threads many
