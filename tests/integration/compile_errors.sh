@@ -36,7 +36,7 @@ foreign=aarch64
 [ "$(uname -m)" = x86_64 ] || foreign=x86-64-v3
 # The verbs.
 expect 2 "usage: elah VERB" "$elah"
-expect 2 "unknown verb 'complie': expected compile, run, inspect, tokenize, verify or bench; did you mean compile?" "$elah" complie
+expect 2 "unknown verb 'complie': expected compile, run, inspect, tokenize, verify, bench or selftest; did you mean compile?" "$elah" complie
 expect 2 "elah compile model" "$elah" model
 expect 2 "unknown option '--wieghts'; did you mean --weights?" "$elah" compile model --wieghts embed
 expect 2 "expected one model, found 'model2', too" "$elah" compile model model2
