@@ -60,7 +60,7 @@ template <typename Element, bool strong> void storeElement(std::byte *to, Elemen
 /// Where all lanes' accesses go to one allocation, or to the CTA's own shared memory: a lane's bytes are at `base` plus
 /// its address. The observer has been told. Whatever is not so plain, errors too, is left to `resolve`.
 struct PlainAddresses {
-  const std::byte *base = nullptr;
+  uint64_t base = 0; ///< Added to each lane's; a number, for without what it is added to it is no address.
   uint64_t lane[warpLanes];
 };
 
@@ -98,7 +98,7 @@ struct PlainAddresses {
     if (low < own + reservedSharedBytes || high + form.bytes > own + cta.sharedEnd()) {
       return false;
     }
-    at.base = reinterpret_cast<const std::byte *>(reinterpret_cast<uint64_t>(cta.shared()) - own);
+    at.base = reinterpret_cast<uint64_t>(cta.shared()) - own;
     if (warp.observer) [[unlikely]] {
       uint64_t offsets[warpLanes];
       for (unsigned lane = 0; lane < warpLanes; ++lane) {
@@ -127,7 +127,7 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
     if (resolvePlain(warp, op, form, lanes, plain)) {
       for (unsigned i = 0; i < form.count; ++i) {
         Register *d = warp.write<Register>(form.registers[i]);
-        const std::byte *base = plain.base + i * sizeof(Element);
+        const uint64_t base = plain.base + i * sizeof(Element);
         eachLane(lanes, [=, &plain](unsigned lane) {
           d[lane] = static_cast<Register>(*reinterpret_cast<const Element *>(base + plain.lane[lane]));
         });
@@ -167,7 +167,7 @@ template <typename Element, typename Register, bool strong> Flow store(Warp &war
     if (resolvePlain(warp, op, form, lanes, plain)) {
       for (unsigned i = 0; i < form.count; ++i) {
         const Register *a = warp.read<Register>(form.registers[i]);
-        std::byte *base = const_cast<std::byte *>(plain.base) + i * sizeof(Element);
+        const uint64_t base = plain.base + i * sizeof(Element);
         // One lane after the other: of those that write to one place the last one wins.
         eachLaneAlone(lanes, [&](unsigned lane) {
           *reinterpret_cast<Element *>(base + plain.lane[lane]) = static_cast<Element>(a[lane]);
