@@ -7,8 +7,6 @@
 namespace elah::cuda {
 namespace {
 
-constexpr int64_t pageTokens = 64;
-
 int64_t divisorUpTo(int64_t value, int64_t bound) {
   int64_t divisor = std::min(value, bound);
   while (value % divisor != 0) {
@@ -38,17 +36,6 @@ int64_t sharedBytesOf(const AttentionShape &shape, const AttentionSchedule &sche
   const int64_t staged = rows * (2 * ((shape.valueDim + 15) / 16 * 16) + 16);
   const int64_t barriers = 2 + 4 * schedule.stages, planBytes = 8 * threadsOf(schedule) / 32 + 16;
   return keyTiles * rows * 128 + pages + staged + 8 * barriers + planBytes;
-}
-
-KernelSpec specOf(const AttentionSchedule &schedule, const AttentionLayout &layout, const std::string &family,
-                  const std::string &suffix) {
-  KernelSpec spec;
-  spec.family = family;
-  spec.symbol = family + suffix;
-  spec.operands = 7;
-  spec.scratchBytes = Extent::of(layout.scratchBytes());
-  spec.schedule = schedule.describe();
-  return spec;
 }
 
 } // namespace
@@ -130,8 +117,12 @@ std::vector<KernelSpec> specializeAttention(const AttentionShape &shape, const A
   const std::string head = "#include \"kernels/attention.cuh\"\nusing elah::uint16_t;\n" + constants;
 
   // The scale is the attention's alone.
-  KernelSpec attention =
-      specOf(schedule, layout, "attention", suffix + "_scale" + identifierPart(floatLiteral(shape.scale)));
+  KernelSpec attention;
+  attention.family = "attention";
+  attention.symbol = "attention" + suffix + "_scale" + identifierPart(floatLiteral(shape.scale));
+  attention.schedule = schedule.describe();
+  attention.operands = 7;
+  attention.scratchBytes = Extent::of(layout.scratchBytes());
   attention.threads = static_cast<unsigned>(threadsOf(schedule));
   attention.sharedBytes = static_cast<unsigned>(sharedBytesOf(shape, schedule));
   attention.maxRegisters = schedule.warpgroups == 2 ? 168 : 255;
@@ -165,12 +156,10 @@ std::vector<KernelSpec> specializeAttention(const AttentionShape &shape, const A
       "      " +
       floatLiteral(shape.scale) + ");\n}\n";
 
-  KernelSpec combine = specOf(schedule, layout, "attention_combine", suffix);
-  combine.schedule = "a warp a row";
-  combine.threads = 256;
-  combine.maxRegisters = 64;
-  combine.blocksPerMultiprocessor = 4;
-  combine.grid.outer = layout.combineBlocks();
+  KernelSpec combine = combiningKernel(layout);
+  combine.family = "attention_combine";
+  combine.symbol = "attention_combine" + suffix;
+  combine.operands = attention.operands;
   combine.source = head + "extern \"C\" __global__ void __launch_bounds__(256, 4)\n" + combine.symbol + "(" +
                    parameters + ") {\n  elah::attentionCombine<shape, schedule>(output, scratch);\n}\n";
   return {attention, combine};

@@ -30,23 +30,6 @@ struct HeadGemmShape {
   GemmProblem problem() const;
 };
 
-inline std::vector<GemmSchedule> legalBf16GemmSchedules(const Bf16GemmShape &shape, int64_t rows,
-                                                        const CudaTarget &target) {
-  return legalGemmSchedules(shape.problem(), rows, target);
-}
-inline std::vector<GemmSchedule> legalHeadGemmSchedules(const HeadGemmShape &shape, int64_t rows,
-                                                        const CudaTarget &target) {
-  return legalGemmSchedules(shape.problem(), rows, target);
-}
-
-/// For steps of up to `rows` rows.
-inline GemmSchedule chooseBf16GemmSchedule(const Bf16GemmShape &shape, int64_t rows, const CudaTarget &target) {
-  return chooseGemmSchedule(shape.problem(), rows, target);
-}
-inline GemmSchedule chooseHeadGemmSchedule(const HeadGemmShape &shape, int64_t rows, const CudaTarget &target) {
-  return chooseGemmSchedule(shape.problem(), rows, target);
-}
-
 KernelSpec specializeBf16Gemm(const Bf16GemmShape &shape, const GemmSchedule &schedule);
 KernelSpec specializeHeadGemm(const HeadGemmShape &shape, const GemmSchedule &schedule);
 

@@ -18,16 +18,6 @@ struct Fp8GemmShape {
   GemmProblem problem() const;
 };
 
-inline std::vector<GemmSchedule> legalFp8GemmSchedules(const Fp8GemmShape &shape, int64_t rows,
-                                                       const CudaTarget &target) {
-  return legalGemmSchedules(shape.problem(), rows, target);
-}
-
-/// For steps of up to `rows` rows.
-inline GemmSchedule chooseFp8GemmSchedule(const Fp8GemmShape &shape, int64_t rows, const CudaTarget &target) {
-  return chooseGemmSchedule(shape.problem(), rows, target);
-}
-
 KernelSpec specializeFp8Gemm(const Fp8GemmShape &shape, const GemmSchedule &schedule);
 
 } // namespace elah::cuda

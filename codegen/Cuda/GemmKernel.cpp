@@ -1,12 +1,11 @@
 // A GEMM's problem and schedule as CUDA C++, and how it is launched: the counterpart of kernels/gemm.cuh.
 #include "codegen/Cuda/GemmSchedule.h"
+#include "codegen/Cuda/Rounding.h"
 #include <cassert>
 #include <elah/cuda_kernel.h>
 
 namespace elah::cuda {
 namespace {
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 const char *nameOf(GemmElement element) { return element == GemmElement::F8 ? "F8" : "BF16"; }
 

@@ -2,15 +2,13 @@
 // copies), CUDA programming guide (shared memory), and the published times of FP8 GEMMs on H800 with which the model's
 // constants agree within about a tenth.
 #include "codegen/Cuda/GemmSchedule.h"
+#include "codegen/Cuda/Rounding.h"
 #include <algorithm>
 #include <bit>
 #include <elah/cuda_kernel.h>
 
 namespace elah::cuda {
 namespace {
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t roundUp(int64_t a, int64_t b) { return ceilDiv(a, b) * b; }
 
 int64_t outputColumnsOf(const GemmProblem &problem, const GemmSchedule &schedule) {
   return schedule.tileColumns / problem.halves();

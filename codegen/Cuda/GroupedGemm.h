@@ -18,16 +18,6 @@ struct GroupedGemmShape {
   GemmProblem problem() const;
 };
 
-inline std::vector<GemmSchedule> legalGroupedGemmSchedules(const GroupedGemmShape &shape, int64_t rows,
-                                                           const CudaTarget &target) {
-  return legalGemmSchedules(shape.problem(), rows, target);
-}
-
-/// For steps of up to `rows` rows, of all experts together.
-inline GemmSchedule chooseGroupedGemmSchedule(const GroupedGemmShape &shape, int64_t rows, const CudaTarget &target) {
-  return chooseGemmSchedule(shape.problem(), rows, target);
-}
-
 KernelSpec specializeGroupedGemm(const GroupedGemmShape &shape, const GemmSchedule &schedule);
 
 } // namespace elah::cuda

@@ -7,7 +7,7 @@
 namespace elah::cuda {
 namespace {
 
-constexpr int64_t tileRows = 64, pageTokens = 64;
+constexpr int64_t tileRows = 64;
 
 AttentionLayout layoutOf(const LatentAttentionShape &shape, const LatentAttentionSchedule &schedule) {
   AttentionLayout layout;
@@ -126,16 +126,10 @@ std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &sh
       "scratch,\n                                         " +
       floatLiteral(shape.scale) + ");\n}\n";
 
-  KernelSpec combine;
+  KernelSpec combine = combiningKernel(layout);
   combine.family = "latent_attention_combine";
   combine.symbol = "latent_attention_combine" + suffix;
-  combine.schedule = "a warp a row";
-  combine.operands = 6;
-  combine.threads = 256;
-  combine.maxRegisters = 64;
-  combine.blocksPerMultiprocessor = 4;
-  combine.scratchBytes = attention.scratchBytes;
-  combine.grid.outer = layout.combineBlocks();
+  combine.operands = attention.operands;
   combine.source = "#include \"kernels/latent_attention.cuh\"\nusing elah::uint16_t;\n" + constants +
                    "extern \"C\" __global__ void __launch_bounds__(256, 4)\n" + combine.symbol + "(" + parameters +
                    ") {\n  elah::latentAttentionCombine<shape, schedule>(output, scratch);\n}\n";

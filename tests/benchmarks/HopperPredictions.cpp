@@ -44,7 +44,7 @@ void predict(const CudaTarget &target) {
   for (const Dense &dense : denseShapes) {
     for (size_t i = 0; i < 3; ++i) {
       Fp8GemmShape gemm{.columns = dense.columns, .depth = dense.depth, .output = GemmOutput::BF16};
-      GemmSchedule schedule = chooseFp8GemmSchedule(gemm, denseRows[i], target);
+      GemmSchedule schedule = chooseGemmSchedule(gemm.problem(), denseRows[i], target);
       double seconds = predictGemmSeconds(gemm.problem(), schedule, denseRows[i], target);
       std::snprintf(shape, sizeof shape, "%lld x %lld x %lld", static_cast<long long>(denseRows[i]),
                     static_cast<long long>(dense.columns), static_cast<long long>(dense.depth));
@@ -58,7 +58,7 @@ void predict(const CudaTarget &target) {
     gemm.columns = grouped.columns;
     gemm.depth = grouped.depth;
     const int64_t rows = grouped.experts * grouped.rowsOfExpert;
-    GemmSchedule schedule = chooseGroupedGemmSchedule(gemm, rows, target);
+    GemmSchedule schedule = chooseGemmSchedule(gemm.problem(), rows, target);
     double flops = 2.0 * static_cast<double>(rows * grouped.columns * grouped.depth);
     std::snprintf(shape, sizeof shape, "%lld x %lld x %lld x %lld", static_cast<long long>(grouped.experts),
                   static_cast<long long>(grouped.rowsOfExpert), static_cast<long long>(grouped.columns),

@@ -36,7 +36,7 @@ TEST(Bf16Gemm, WritesBF16) {
   GemmSchedule tall{.tileRows = 256, .tileColumns = 64, .mathWarpgroups = 2, .stages = 2};
   GemmSchedule wide{.tileRows = 128, .tileColumns = 256, .mathWarpgroups = 2, .stages = 2};
   GemmSchedule narrow{.tileRows = 64, .tileColumns = 16, .mathWarpgroups = 1, .stages = 4};
-  expectRight(shape, 150, 192, {chooseBf16GemmSchedule(shape, 192, h800), large, small, tall, wide, narrow});
+  expectRight(shape, 150, 192, {chooseGemmSchedule(shape.problem(), 192, h800), large, small, tall, wide, narrow});
 }
 
 TEST(Bf16Gemm, PairsOfBlocksShareLoads) {
@@ -60,25 +60,25 @@ TEST(Bf16Gemm, AddsPartsOfDepthInTheirOrder) {
 
 TEST(Bf16Gemm, AddsToF32) {
   Bf16GemmShape shape{.columns = 256, .depth = 200, .output = GemmOutput::F32Add, .inputPitch = 304};
-  expectRight(shape, 140, 140, {chooseBf16GemmSchedule(shape, 140, h800), large});
+  expectRight(shape, 140, 140, {chooseGemmSchedule(shape.problem(), 140, h800), large});
 }
 
 TEST(Bf16Gemm, AppliesSwiglu) {
   Bf16GemmShape shape{.columns = 136, .depth = 256, .output = GemmOutput::SwigluBF16, .hasBias = true};
-  expectRight(shape, 70, 100, {chooseBf16GemmSchedule(shape, 100, h800), small, large});
+  expectRight(shape, 70, 100, {chooseGemmSchedule(shape.problem(), 100, h800), small, large});
 }
 
 TEST(Bf16Gemm, TakesLogitRows) {
   Bf16GemmShape shape{.columns = 320, .depth = 256, .output = GemmOutput::F32, .rows = GemmRows::LogitRows};
-  expectRight(shape, 3, 8, {chooseBf16GemmSchedule(shape, 8, h800)});
+  expectRight(shape, 3, 8, {chooseGemmSchedule(shape.problem(), 8, h800)});
 }
 
 TEST(HeadGemm, MultipliesSlices) {
   // Tiny-R1's absorbed queries and outputs; then heads of 128 columns that fill whole tiles.
   HeadGemmShape query{.heads = 8, .columns = 96, .depth = 32, .inputStride = 48, .outputStride = 112};
-  expectRight(query, 70, 80, {chooseHeadGemmSchedule(query, 80, h800), small});
+  expectRight(query, 70, 80, {chooseGemmSchedule(query.problem(), 80, h800), small});
   HeadGemmShape output{.heads = 8, .columns = 32, .depth = 96, .inputStride = 96, .outputStride = 32};
-  expectRight(output, 130, 192, {chooseHeadGemmSchedule(output, 192, h800), large});
+  expectRight(output, 130, 192, {chooseGemmSchedule(output.problem(), 192, h800), large});
   HeadGemmShape offset{.heads = 3,
                        .columns = 256,
                        .depth = 128,

@@ -27,7 +27,7 @@ TEST(Fp8Gemm, WritesBF16) {
   GemmSchedule tall{.tileRows = 128, .tileColumns = 128, .mathWarpgroups = 1, .stages = 2};
   GemmSchedule wide{.tileRows = 128, .tileColumns = 256, .mathWarpgroups = 2, .stages = 2};
   GemmSchedule narrow{.tileRows = 64, .tileColumns = 16, .mathWarpgroups = 1, .stages = 4};
-  expectRight(shape, 150, 192, {chooseFp8GemmSchedule(shape, 192, h800), large, small, tall, wide, narrow});
+  expectRight(shape, 150, 192, {chooseGemmSchedule(shape.problem(), 192, h800), large, small, tall, wide, narrow});
 }
 
 TEST(Fp8Gemm, TakesColumnsOfTwoWeightBlocks) {
@@ -74,7 +74,7 @@ TEST(Fp8Gemm, ResultsDoNotDependOnTheOrderOfBlocks) {
 
 TEST(Fp8Gemm, WritesF32) {
   Fp8GemmShape shape{.columns = 112, .depth = 160, .output = GemmOutput::F32, .hasBias = true};
-  expectRight(shape, 65, 80, {chooseFp8GemmSchedule(shape, 80, h800), large, small});
+  expectRight(shape, 65, 80, {chooseGemmSchedule(shape.problem(), 80, h800), large, small});
 }
 
 TEST(Fp8Gemm, AddsToF32) {
@@ -82,21 +82,21 @@ TEST(Fp8Gemm, AddsToF32) {
   GemmSchedule pair = large;
   pair.clusterRows = 2;
   pair.blocks = 132;
-  expectRight(shape, 140, 140, {chooseFp8GemmSchedule(shape, 140, h800), large, pair});
+  expectRight(shape, 140, 140, {chooseGemmSchedule(shape.problem(), 140, h800), large, pair});
 }
 
 TEST(Fp8Gemm, AppliesSwigluAndQuantizes) {
   GemmSchedule wide{.tileRows = 128, .tileColumns = 256, .mathWarpgroups = 2, .stages = 3, .blocks = 3};
   GemmSchedule low{.tileRows = 64, .tileColumns = 256, .mathWarpgroups = 1, .stages = 3, .splits = 2};
   Fp8GemmShape shape{.columns = 640, .depth = 896, .output = GemmOutput::SwigluF8};
-  expectRight(shape, 130, 256, {wide, low, chooseFp8GemmSchedule(shape, 256, h800)});
+  expectRight(shape, 130, 256, {wide, low, chooseGemmSchedule(shape.problem(), 256, h800)});
   Fp8GemmShape biased{.columns = 80, .depth = 256, .output = GemmOutput::SwigluF8, .hasBias = true};
   expectRight(biased, 3, 4, {wide});
 }
 
 TEST(Fp8Gemm, WritesRowsOfAWiderMatrix) {
   Fp8GemmShape shape{.columns = 96, .depth = 256, .output = GemmOutput::BF16, .outputPitch = 272};
-  expectRight(shape, 77, 128, {chooseFp8GemmSchedule(shape, 128, h800), small});
+  expectRight(shape, 77, 128, {chooseGemmSchedule(shape.problem(), 128, h800), small});
 }
 
 TEST(Fp8Gemm, RunsTheShapesOfTinyR1) {
@@ -107,7 +107,7 @@ TEST(Fp8Gemm, RunsTheShapesOfTinyR1) {
         std::tuple(256, 64, GemmOutput::F32Add), std::tuple(320, 256, GemmOutput::F32)}) {
     Fp8GemmShape shape{.columns = columns, .depth = depth, .output = output};
     SCOPED_TRACE(std::to_string(columns) + " x " + std::to_string(depth));
-    expectRight(shape, 5, 8, {chooseFp8GemmSchedule(shape, 8, h800)});
+    expectRight(shape, 5, 8, {chooseGemmSchedule(shape.problem(), 8, h800)});
   }
 }
 

@@ -22,8 +22,8 @@ TEST(GroupedGemm, F8ToSwiglu) {
   expectRight(shape, 37, 64,
               {{.tileRows = 64, .tileColumns = 256, .mathWarpgroups = 1, .stages = 3, .blocks = 5},
                {.tileRows = 128, .tileColumns = 256, .mathWarpgroups = 2, .stages = 3, .clusterColumns = 2},
-               chooseGroupedGemmSchedule(shape, 320, h800)});
-  expectRight(shape, 1, 2, {chooseGroupedGemmSchedule(shape, 10, h800)});
+               chooseGemmSchedule(shape.problem(), 320, h800)});
+  expectRight(shape, 1, 2, {chooseGemmSchedule(shape.problem(), 10, h800)});
 }
 
 TEST(GroupedGemm, F8ToBF16) {
@@ -32,19 +32,19 @@ TEST(GroupedGemm, F8ToBF16) {
       shape, 300, 300,
       {{.tileRows = 64, .tileColumns = 96, .mathWarpgroups = 1, .stages = 3, .blocks = 5},
        {.tileRows = 128, .tileColumns = 128, .mathWarpgroups = 2, .stages = 3, .clusterColumns = 2, .rowGroup = 2},
-       chooseGroupedGemmSchedule(shape, 600, h800)});
+       chooseGemmSchedule(shape.problem(), 600, h800)});
 }
 
 TEST(GroupedGemm, ManyExperts) {
   GroupedGemmShape shape{.experts = 520, .columns = 32, .depth = 128, .rowsOfToken = 9};
-  expectRight(shape, 40, 64, {chooseGroupedGemmSchedule(shape, 576, h800)});
+  expectRight(shape, 40, 64, {chooseGemmSchedule(shape.problem(), 576, h800)});
 }
 
 TEST(GroupedGemm, BF16) {
   GroupedGemmShape down{.element = GemmElement::BF16, .experts = 6, .columns = 256, .depth = 72, .rowsOfToken = 2};
   expectRight(down, 150, 160,
               {{.tileRows = 128, .tileColumns = 256, .mathWarpgroups = 2, .stages = 2, .blocks = 7},
-               chooseGroupedGemmSchedule(down, 320, h800)});
+               chooseGemmSchedule(down.problem(), 320, h800)});
   GroupedGemmShape up{.element = GemmElement::BF16,
                       .experts = 6,
                       .columns = 72,
@@ -53,7 +53,7 @@ TEST(GroupedGemm, BF16) {
                       .rowsOfToken = 2};
   expectRight(up, 150, 160,
               {{.tileRows = 64, .tileColumns = 64, .mathWarpgroups = 1, .stages = 2, .blocks = 7},
-               chooseGroupedGemmSchedule(up, 320, h800)});
+               chooseGemmSchedule(up.problem(), 320, h800)});
 }
 
 } // namespace
