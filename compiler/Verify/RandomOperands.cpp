@@ -153,7 +153,6 @@ private:
   int64_t tokens() const { return step.dims[0]; }
 
   //===--- Products ---===//
-  static OpOperand &mutableOf(OpOperand &operand) { return operand; }
   static OpOperand *optional(MutableOperandRange range) { return range.empty() ? nullptr : &range[0]; }
 
   /// Weights of a deviation that leaves products around one.

@@ -1,34 +1,22 @@
 // The same program once more, slowly: kernels that are right one by one could still be launched in the wrong order, on
 // the wrong buffers, or on memory that another still needs.
 #include "compiler/Verify/ReferenceProgram.h"
-#include "mlir/Parser/Parser.h"
+#include "compiler/Verify/ManifestOperations.h"
 #include "llvm/ADT/STLExtras.h"
 #include <numeric>
 
 using namespace mlir;
 
 namespace elah {
-namespace {
-
-int64_t evaluate(const proto::Extent &extent, const std::array<int64_t, 5> &dims) {
-  int64_t value = extent.constant();
-  for (auto [dim, coefficient] : llvm::zip(dims, extent.coefficients())) {
-    value += dim * coefficient;
-  }
-  return value;
-}
-
-} // namespace
-
 llvm::Expected<ReferenceProgram> ReferenceProgram::create(const ArtifactFile &artifact, MLIRContext &context) {
   ReferenceProgram program(artifact);
   const proto::Manifest &manifest = artifact.manifest;
-  for (const std::string &text : manifest.operations()) {
-    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-    if (!module || module->getBody()->empty() || !isa<exec::KernelOp>(module->getBody()->front())) {
-      return llvm::createStringError("the artifact has an operation that this compiler does not know");
+  for (int index = 0; index < manifest.operations_size(); ++index) {
+    auto module = parseOperation(manifest, static_cast<uint32_t>(index), context);
+    if (!module) {
+      return module.takeError();
     }
-    program.operations.push_back(std::move(module));
+    program.operations.push_back(std::move(*module));
   }
   const int64_t pageTokens = manifest.cache().page_tokens();
   const int64_t pages = (manifest.limits().max_context() - 1) / pageTokens + 1;
@@ -87,13 +75,12 @@ llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_
   for (auto [slot, described] : llvm::zip_equal(slots, manifest->slots())) {
     int64_t bytes = 0;
     for (const proto::Extent &size : described.sizes()) {
-      bytes = std::max(bytes, evaluate(size, dims));
+      bytes = std::max(bytes, extentOf(size).evaluate(dims));
     }
     slot.resize(static_cast<size_t>(bytes));
   }
   for (const proto::Launch &launch : manifest->launches()) {
-    auto kernel = cast<exec::KernelOp>(operations[launch.operation()]->getBody()->front());
-    Operation *op = kernel.getKernel();
+    Operation *op = kernelOf(*operations[launch.operation()]).getKernel();
     SmallVector<KernelOperand> operands;
     for (auto [value, buffer] : llvm::zip_equal(op->getOperands(), launch.buffers())) {
       operands.push_back({cast<MemRefType>(value.getType()), memoryOf(manifest->buffers(static_cast<int>(buffer)))});

@@ -3,9 +3,9 @@
 // pass.
 #include "compiler/Verify/VerifyKernels.h"
 #include "codegen/Reference/EvaluateKernel.h"
+#include "codegen/Reference/RelativeDifference.h"
+#include "compiler/Verify/ManifestOperations.h"
 #include "compiler/Verify/RandomOperands.h"
-#include "mlir/AsmParser/AsmParser.h"
-#include "mlir/Parser/Parser.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
@@ -20,12 +20,6 @@ namespace {
 constexpr double wholeProduct = 1e9;
 /// Steps of more tokens are tried only with `full`.
 constexpr int64_t largeStep = 64;
-
-cuda::Extent extentOf(const proto::Extent &extent) {
-  cuda::Extent result = cuda::Extent::of(extent.constant());
-  std::copy(extent.coefficients().begin(), extent.coefficients().end(), result.coefficients.begin());
-  return result;
-}
 
 /// The way back from the manifest to what the compiler launches.
 cuda::KernelSpec specOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands) {
@@ -94,7 +88,7 @@ private:
         static_cast<int64_t>(actual[operand].writtenBytes.value_or(actual[operand].bytes.size())) / size;
     const bool keeps = actual[operand].kind != cuda::Operand::Kind::Output;
     const bool isProduct = op->hasAttr("packing") && !isa<kernel::HeadGemmOp>(op);
-    double product = 0, squares = 0;
+    RelativeDifference vectors;
     for (int64_t i = 0; i < elements; ++i) {
       int64_t row = i / pitch, column = i % pitch;
       bool isUntouched = keeps && equal(initial[operand], expected[operand], i, size);
@@ -118,11 +112,10 @@ private:
         return;
       }
       if (!isUntouched && !std::isnan(x)) {
-        product += x * y;
-        squares += x * x + y * y;
+        vectors.add(x, y);
       }
     }
-    double difference = squares == 0 ? 0 : 1 - 2 * product / squares, bound = boundOf(element);
+    double difference = vectors.value(), bound = boundOf(element);
     if (difference / bound >= verdict.difference / std::max(verdict.bound, 1e-30) || verdict.bound == 0) {
       verdict.difference = difference;
       verdict.bound = bound;
@@ -179,13 +172,11 @@ public:
         if (!seen.try_emplace({launch.operation(), variant}, true).second || !isWanted(launch, variant)) {
           continue;
         }
-        OwningOpRef<ModuleOp> module =
-            parseSourceString<ModuleOp>(manifest.operations(static_cast<int>(launch.operation())), &context);
-        if (!module || module->getBody()->empty() || !isa<exec::KernelOp>(module->getBody()->front())) {
-          return llvm::createStringError("the artifact's operation %u is none that this compiler knows",
-                                         launch.operation());
+        auto module = parseOperation(manifest, launch.operation(), context);
+        if (!module) {
+          return module.takeError();
         }
-        onVerdict(verify(launch, variant, cast<exec::KernelOp>(module->getBody()->front())));
+        onVerdict(verify(launch, variant, kernelOf(**module)));
       }
     }
     return llvm::Error::success();

@@ -1,6 +1,7 @@
 // Whole steps of a program on the emulator, launched by the runtime as on a GPU, against its operations one after the
 // other.
 #include "compiler/Verify/VerifySteps.h"
+#include "codegen/Reference/RelativeDifference.h"
 #include "compiler/Verify/ReferenceProgram.h"
 #include <elah/elah.h>
 #include <memory>
@@ -14,15 +15,6 @@ constexpr double logitsBound = 1e-3;
 constexpr int64_t promptTokens = 13, decodeSteps = 2;
 
 llvm::Error lastError() { return llvm::createStringError(elah_last_error()); }
-
-double relativeDifference(llvm::ArrayRef<float> x, llvm::ArrayRef<float> y) {
-  double product = 0, squares = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    product += double(x[i]) * y[i];
-    squares += double(x[i]) * x[i] + double(y[i]) * y[i];
-  }
-  return squares == 0 ? 0 : 1 - 2 * product / squares;
-}
 
 } // namespace
 
@@ -92,7 +84,11 @@ llvm::Error verifySteps(const ArtifactFile &artifact, const std::string &path, m
       verdict.order = order.describe();
       verdict.tokens = static_cast<int64_t>(chunk.count);
       verdict.length = length;
-      verdict.difference = relativeDifference(llvm::ArrayRef(logits, expected[i].size()), expected[i]);
+      RelativeDifference difference;
+      for (size_t token = 0; token < expected[i].size(); ++token) {
+        difference.add(expected[i][token], logits[token]);
+      }
+      verdict.difference = difference.value();
       verdict.bound = logitsBound;
       verdict.reports = runner.takeReports();
       onVerdict(verdict);

@@ -1,6 +1,7 @@
 // `elah verify`: every byte of an artifact is compared with its checksums, and with --device emulator every kernel with
 // what its operation means. CLI11 throws, so this file is built with exceptions.
 #include "compiler/tools/verify_command.h"
+#include "commands/commands.h"
 #include "commands/handles.h"
 #include "compiler/tools/verify_kernels.h"
 #include <CLI/CLI.hpp>
@@ -24,16 +25,16 @@ int elahVerifyDeviceCommand(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (device.empty()) {
+    char *plain[] = {argv[0], file.data(), nullptr};
+    return elahVerifyCommand(2, plain);
+  }
   Handle<elah_artifact> artifact;
   if (int status = openArtifact(file, artifact)) {
     return status;
   }
   if (elah_code code = elah_artifact_verify(artifact.get())) {
     return reportError(code);
-  }
-  if (device.empty()) {
-    std::printf("%s: intact\n", file.c_str());
-    return finishOutput(0);
   }
   return finishOutput(verifyKernelsOf(file, arguments));
 }
