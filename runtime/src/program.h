@@ -9,6 +9,9 @@ namespace elah {
 /// What a step is given, by enum Input of the manifest.
 using Inputs = std::array<std::span<const int32_t>, 8>;
 
+/// Of an offset of memory.
+inline uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
 class Program;
 
 /// Sees a step from within: is told of each launch of the manifest when it has ended, before the next begins.

@@ -9,8 +9,6 @@
 namespace elah {
 namespace {
 
-uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
 /// Address space whose pages come when they are touched.
 Result<uint8_t *> reserve(uint64_t size, const char *what) {
   void *address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -22,8 +22,6 @@ constexpr uint64_t alignment = 256;
 /// More than any device has: what is larger does not fit, and what is not can be added up.
 constexpr uint64_t maxBytes = uint64_t(1) << 45;
 
-uint64_t roundUp(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
 double gibibytes(uint64_t bytes) { return static_cast<double>(bytes) / (uint64_t(1) << 30); }
 
 Status within(const std::string &place, const Status &status) {

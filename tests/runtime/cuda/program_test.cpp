@@ -2,8 +2,8 @@
 #include "drivers/cuda/device.h"
 #include "emulator/include/elah_emulator.h"
 #include "src/self_test.h"
-#include "src/session.h"
 #include "tests/runtime/cuda/echo_cuda_model.h"
+#include "tests/runtime/echo_session.h"
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -18,8 +18,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 namespace {
-
-using Ids = std::vector<uint32_t>;
 
 /// The emulator's own interface, from the library that sessions open.
 struct EmulatorControl {
@@ -42,7 +40,7 @@ struct EmulatorControl {
   void clear() { find<decltype(&elah_emulator_clear)>("elah_emulator_clear")(); }
 };
 
-class CudaProgramTest : public testing::Test {
+class CudaProgramTest : public EchoSession {
 protected:
   static void SetUpTestSuite() { setenv("ELAH_EMULATOR", ELAH_EMULATOR_LIBRARY, 1); }
 
@@ -96,40 +94,6 @@ protected:
     return Status();
   }
 
-  struct Part {
-    uint32_t sequence;
-    Ids tokens;
-    elah_logits logits = ELAH_LOGITS_LAST;
-  };
-
-  Status step(const std::vector<Part> &parts) {
-    std::vector<elah_chunk> chunks;
-    for (const Part &part : parts) {
-      chunks.push_back({part.sequence, part.tokens.data(), part.tokens.size(), part.logits});
-    }
-    return session->step(chunks);
-  }
-
-  /// Runs a step and compares its logits with those of the histories, which it extends.
-  void check(const std::vector<Part> &parts, std::map<uint32_t, Ids> &histories) {
-    Status status = step(parts);
-    ASSERT_TRUE(status.ok()) << status.message();
-    size_t row = 0;
-    for (const Part &part : parts) {
-      Ids &history = histories[part.sequence];
-      for (size_t i = 0; i < part.tokens.size(); ++i) {
-        history.push_back(part.tokens[i]);
-        if (part.logits == ELAH_LOGITS_ALL || (part.logits == ELAH_LOGITS_LAST && i + 1 == part.tokens.size())) {
-          const float *logits = session->logits() + row++ * 262;
-          ASSERT_EQ(std::vector<float>(logits, logits + 262), echoLogits(history))
-              << "sequence " << part.sequence << ", position " << history.size() - 1;
-        }
-      }
-      EXPECT_EQ(*session->lengthOf(part.sequence), history.size());
-    }
-    EXPECT_EQ(session->logitRows(), row);
-  }
-
   /// The error of the model with a changed manifest: of the file, or of a session on it.
   std::string errorWith(const std::function<void(proto::Manifest &)> &change) {
     SmallArtifact kept = model;
@@ -142,8 +106,6 @@ protected:
   EmulatorControl emulator;
   SmallArtifact model;
   std::string bytes;
-  std::unique_ptr<Artifact> artifact;
-  std::unique_ptr<Session> session;
 };
 
 TEST_F(CudaProgramTest, raggedBatchesInAllOrders) {
