@@ -169,23 +169,7 @@ std::string AttentionCase::runCompiled(KernelRunner &runner, std::span<const Run
 }
 
 std::string AttentionCase::check(std::span<const KernelSpec> kernels, const std::vector<RunOrder> &orders) {
-  std::string complaints;
-  for (const KernelSpec &spec : kernels) {
-    std::string error;
-    std::optional<CompiledKernel> compiled = compileForTest(spec, error);
-    if (!compiled) {
-      return error;
-    }
-    complaints += complaintsOf(spec, *compiled);
-  }
-  for (const RunOrder &order : orders) {
-    std::string wrong = run(kernels, order);
-    if (!wrong.empty()) {
-      complaints += kernels[0].symbol + " (" + kernels[0].schedule + "), " + order.describe() + ": " + wrong + "\n";
-      break;
-    }
-  }
-  return complaints;
+  return checkInOrders(kernels, orders, [&](const RunOrder &order) { return run(kernels, order); });
 }
 
 } // namespace elah::cuda

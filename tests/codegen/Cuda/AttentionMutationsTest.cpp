@@ -1,9 +1,8 @@
 // Bugs put into attention's kernels, one at a time: each must be reported by the emulator's checker, or show in the
 // results where it is one of arithmetic.
 #include "codegen/Cuda/Attention.h"
-#include "codegen/Cuda/KernelSources.h"
 #include "tests/codegen/Cuda/AttentionCase.h"
-#include "tests/runtime/emulator/mutations/mutation.h"
+#include "tests/codegen/Cuda/KernelMutation.h"
 #include <gtest/gtest.h>
 
 namespace elah::cuda {
@@ -31,25 +30,11 @@ std::vector<KernelSpec> kernelsOf(const std::string &program) {
 class AttentionMutations : public testing::TestWithParam<Mutation> {};
 
 TEST_P(AttentionMutations, AreReported) {
-  static const mutation::FindHeader findHeader = mutation::headersOf(kernelSources());
   const Mutation &known = GetParam();
-  std::vector<KernelSpec> kernels = kernelsOf(known.program);
-  KernelSpec &mutated = kernels[known.program == std::string("Combine") ? 1 : 0];
-  const std::string source = mutation::inlineIncludes(mutated.source, findHeader);
-  EXPECT_EQ(mutation::whyNotReported(
-                known, source,
-                [&](const std::string &text, const mutation::MutationOrder &order) {
-                  mutated.source = text;
-                  mutation::Observation seen;
-                  if (!compileForTest(mutated, seen.broken)) {
-                    return seen;
-                  }
-                  RunOutcome outcome;
-                  seen.wrong = attentionCase().run(
-                      kernels, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, outcome);
-                  seen.reports = outcome.reports;
-                  return seen;
-                }),
+  EXPECT_EQ(whyNotReported(known, kernelsOf(known.program), known.program == std::string("Combine"),
+                           [](auto kernels, const RunOrder &order, RunOutcome &outcome) {
+                             return attentionCase().run(kernels, order, outcome);
+                           }),
             "");
 }
 

@@ -1,4 +1,5 @@
 #include "tests/codegen/Cuda/GemmCase.h"
+#include "codegen/Cuda/Rounding.h"
 #include "tests/codegen/Cuda/Values.h"
 #include <algorithm>
 #include <cmath>
@@ -9,7 +10,6 @@ namespace {
 
 constexpr uint8_t untouched = 0x5a; ///< What output memory holds before a run.
 
-int64_t roundUp(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 int64_t blocksOf(int64_t elements) { return (elements + 127) / 128; }
 
 /// A matrix as kernels see it, and its values.
@@ -270,20 +270,7 @@ std::string GemmCase::run(const KernelSpec &spec, const RunOrder &order) {
 }
 
 std::string checkGemm(GemmCase &gemm, const KernelSpec &spec, const std::vector<RunOrder> &orders) {
-  std::string error;
-  std::optional<CompiledKernel> compiled = compileForTest(spec, error);
-  if (!compiled) {
-    return error;
-  }
-  std::string complaints = complaintsOf(spec, *compiled);
-  for (const RunOrder &order : orders) {
-    std::string wrong = gemm.run(spec, order);
-    if (!wrong.empty()) {
-      complaints += spec.symbol + " (" + spec.schedule + "), " + order.describe() + ": " + wrong + "\n";
-      break;
-    }
-  }
-  return complaints;
+  return checkInOrders({&spec, 1}, orders, [&](const RunOrder &order) { return gemm.run(spec, order); });
 }
 
 } // namespace elah::cuda

@@ -3,9 +3,8 @@
 #include "codegen/Cuda/Bf16Gemm.h"
 #include "codegen/Cuda/Fp8Gemm.h"
 #include "codegen/Cuda/GroupedGemm.h"
-#include "codegen/Cuda/KernelSources.h"
 #include "tests/codegen/Cuda/GemmCase.h"
-#include "tests/runtime/emulator/mutations/mutation.h"
+#include "tests/codegen/Cuda/KernelMutation.h"
 #include <gtest/gtest.h>
 #include <map>
 
@@ -68,25 +67,6 @@ Program &programOf(const std::string &name) {
   return found == programs.end() ? programs.emplace(name, programNamed(name)).first->second : found->second;
 }
 
-mutation::Observation runMutated(Program &program, const std::string &source, const mutation::MutationOrder &order) {
-  KernelSpec spec = program.spec;
-  spec.source = source;
-  mutation::Observation seen;
-  if (!compileForTest(spec, seen.broken)) {
-    return seen;
-  }
-  GemmCase::Observed observed = program.gemm.observe(
-      spec, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial, .patience = 1000});
-  seen.reports = observed.outcome.reports;
-  seen.wrong = observed.outcome.error.empty() ? observed.wrong : observed.outcome.error;
-  return seen;
-}
-
-const mutation::FindHeader &findHeader() {
-  static const mutation::FindHeader find = mutation::headersOf(kernelSources());
-  return find;
-}
-
 TEST(GemmMutationPrograms, AreRight) {
   for (const char *name : {"Fp8", "Fp8Pairs", "Fp8Parts", "Bf16", "Heads", "Experts", "Swiglu"}) {
     Program &program = programOf(name);
@@ -99,10 +79,13 @@ class GemmMutations : public testing::TestWithParam<Mutation> {};
 TEST_P(GemmMutations, AreReported) {
   const Mutation &known = GetParam();
   Program &program = programOf(known.program);
-  EXPECT_EQ(mutation::whyNotReported(known, mutation::inlineIncludes(program.spec.source, findHeader()),
-                                     [&](const std::string &source, const mutation::MutationOrder &order) {
-                                       return runMutated(program, source, order);
-                                     }),
+  EXPECT_EQ(whyNotReported(known, {program.spec}, 0,
+                           [&](auto kernels, RunOrder order, RunOutcome &outcome) {
+                             order.patience = 1000;
+                             GemmCase::Observed observed = program.gemm.observe(kernels[0], order);
+                             outcome = observed.outcome;
+                             return outcome.error.empty() ? observed.wrong : outcome.error;
+                           }),
             "");
 }
 

@@ -1,13 +1,11 @@
 #include "tests/codegen/Cuda/KernelCase.h"
-#include "codegen/Cuda/KernelSources.h"
+#include "codegen/Cuda/Rounding.h"
 #include <algorithm>
 
 namespace elah::cuda {
 namespace {
 
 constexpr uint8_t unwritten = 0x5a;
-
-int64_t roundUp(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 template <typename T> T elementOf(const std::vector<uint8_t> &bytes, size_t index) {
   T value;
@@ -129,21 +127,11 @@ RunOutcome KernelCase::run(const KernelSpec &spec, const RunOrder &order, std::s
 }
 
 std::string KernelCase::check(const KernelSpec &spec, const std::vector<RunOrder> &orders) const {
-  std::string error;
-  std::optional<CompiledKernel> compiled = compileForTest(spec, error);
-  if (!compiled) {
-    return error;
-  }
-  std::string complaints = complaintsOf(spec, *compiled);
-  for (const RunOrder &order : orders) {
+  return checkInOrders({&spec, 1}, orders, [&](const RunOrder &order) {
     std::string wrong;
-    RunOutcome outcome = run(spec, order, wrong);
-    if (!outcome.clean() || !wrong.empty()) {
-      return complaints + spec.symbol + " (" + spec.schedule + "), " + order.describe() + ": " +
-             (outcome.clean() ? wrong : outcome.describe() + wrong);
-    }
-  }
-  return complaints;
+    const RunOutcome outcome = run(spec, order, wrong);
+    return outcome.clean() ? wrong : outcome.describe() + wrong;
+  });
 }
 
 std::string KernelCase::checkTraffic(const KernelSpec &spec, int64_t bytes) const {
@@ -163,21 +151,14 @@ std::string KernelCase::checkTraffic(const KernelSpec &spec, int64_t bytes) cons
 }
 
 std::string KernelCase::checkMutations(const KernelSpec &spec, const std::vector<mutation::Mutation> &mutations) const {
-  const std::string source = mutation::inlineIncludes(spec.source, mutation::headersOf(kernelSources()));
   std::string complaints;
   for (mutation::Mutation known : mutations) {
     known.orders = {{"lazy"}, {"random", 1, true}};
     std::string complaint =
-        mutation::whyNotReported(known, source, [&](const std::string &mutated, const mutation::MutationOrder &order) {
-          KernelSpec mutant = spec;
-          mutant.source = mutated;
-          mutation::Observation seen;
-          if (compileForTest(mutant, seen.broken)) {
-            seen.reports =
-                run(mutant, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, seen.wrong)
-                    .reports;
-          }
-          return seen;
+        whyNotReported(known, {spec}, 0, [&](auto kernels, const RunOrder &order, RunOutcome &outcome) {
+          std::string wrong;
+          outcome = run(kernels[0], order, wrong);
+          return wrong;
         });
     complaints += complaint.empty() ? "" : std::string(known.name) + ": " + complaint + "\n";
   }

@@ -1,9 +1,8 @@
 #ifndef TESTS_CODEGEN_CUDA_KERNELCASE_H
 #define TESTS_CODEGEN_CUDA_KERNELCASE_H
 
-#include "tests/codegen/Cuda/KernelRunner.h"
+#include "tests/codegen/Cuda/KernelMutation.h"
 #include "tests/codegen/Cuda/Values.h"
-#include "tests/runtime/emulator/mutations/mutation.h"
 
 namespace elah::cuda {
 

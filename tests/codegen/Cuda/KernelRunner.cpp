@@ -2,6 +2,7 @@
 #include "codegen/Cuda/KernelCache.h"
 #include "codegen/Cuda/KernelGates.h"
 #include "codegen/Cuda/Nvrtc.h"
+#include "codegen/Reference/RelativeDifference.h"
 
 namespace elah::cuda {
 namespace {
@@ -73,13 +74,33 @@ RunOutcome runKernels(std::span<const KernelSpec> kernels, std::vector<Operand> 
   return runner->run(runnable, operands, bucket, dims, order);
 }
 
-double relativeDifference(std::span<const double> x, std::span<const double> y) {
-  double product = 0, squares = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    product += x[i] * y[i];
-    squares += x[i] * x[i] + y[i] * y[i];
+std::string checkInOrders(std::span<const KernelSpec> kernels, const std::vector<RunOrder> &orders,
+                          const std::function<std::string(const RunOrder &order)> &run) {
+  std::string complaints;
+  for (const KernelSpec &spec : kernels) {
+    std::string error;
+    std::optional<CompiledKernel> compiled = compileForTest(spec, error);
+    if (!compiled) {
+      return error;
+    }
+    complaints += complaintsOf(spec, *compiled);
   }
-  return squares == 0 ? 0 : 1 - 2 * product / squares;
+  for (const RunOrder &order : orders) {
+    std::string wrong = run(order);
+    if (!wrong.empty()) {
+      complaints += kernels[0].symbol + " (" + kernels[0].schedule + "), " + order.describe() + ": " + wrong + "\n";
+      break;
+    }
+  }
+  return complaints;
+}
+
+double relativeDifference(std::span<const double> x, std::span<const double> y) {
+  RelativeDifference difference;
+  for (size_t i = 0; i < x.size(); ++i) {
+    difference.add(x[i], y[i]);
+  }
+  return difference.value();
 }
 
 } // namespace elah::cuda

@@ -3,6 +3,7 @@
 
 #include "codegen/Cuda/CompiledKernel.h"
 #include "codegen/Cuda/KernelRunner.h"
+#include <functional>
 
 namespace elah::cuda {
 
@@ -19,6 +20,11 @@ std::string complaintsOf(const KernelSpec &spec, const CompiledKernel &kernel);
 /// Compiles the kernels and runs them as KernelRunner does.
 RunOutcome runKernels(std::span<const KernelSpec> kernels, std::vector<Operand> &operands,
                       const std::array<int64_t, 5> &bucket, const std::array<int64_t, 5> &dims, const RunOrder &order);
+
+/// Compiles the kernels within the gates, then runs them in each of the orders, up to the first that gives a complaint.
+/// Empty if there is none.
+std::string checkInOrders(std::span<const KernelSpec> kernels, const std::vector<RunOrder> &orders,
+                          const std::function<std::string(const RunOrder &order)> &run);
 
 /// 1 - 2<x,y>/(|x|^2+|y|^2): 0 for equal vectors.
 double relativeDifference(std::span<const double> x, std::span<const double> y);

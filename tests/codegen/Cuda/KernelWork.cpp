@@ -10,7 +10,7 @@ using emulator::LaunchCounters;
 Work &Work::operator+=(const Work &other) {
   for (uint64_t Work::*count :
        {&Work::tensorFlops, &Work::tensorInstructions, &Work::tensorShared, &Work::copies, &Work::copied,
-        &Work::sharedRequests, &Work::sharedWavefronts, &Work::others, &Work::moves}) {
+        &Work::sharedRequests, &Work::sharedWavefronts, &Work::others, &Work::moves, &Work::sectors}) {
     this->*count += other.*count;
   }
   return *this;
@@ -32,6 +32,7 @@ Work workOf(const LaunchCounters &counters) {
     work.sharedRequests += shared->requests;
     work.sharedWavefronts += shared->wavefronts;
   }
+  work.sectors = counters.globalLoads.sectors;
   auto of = [&](InstructionClass which) { return counters.byClass[static_cast<size_t>(which)].warps; };
   work.moves = of(InstructionClass::Move);
   work.others = counters.instructions.warps - work.moves - of(InstructionClass::Wgmma) - of(InstructionClass::Copy) -
@@ -106,7 +107,8 @@ void expectNoMoreWork(const std::string &title, double units, const Work &ours, 
                             {"accesses to shared memory", &Work::sharedRequests, 1},
                             {"passes over shared memory", &Work::sharedWavefronts, 1},
                             {"other instructions of warps", &Work::others, 1.1},
-                            {"moves between registers", &Work::moves, 0}};
+                            {"moves between registers", &Work::moves, 0},
+                            {"sectors that threads load", &Work::sectors, 0}};
   std::printf("%s\n  %-38s %14s %14s %7s\n", title.c_str(), "", "Elah", theirName.c_str(), "ratio");
   for (const Line &line : lines) {
     const double mine = static_cast<double>(ours.*line.count), other = static_cast<double>(theirs.*line.count);

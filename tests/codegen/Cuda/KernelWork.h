@@ -18,6 +18,7 @@ struct Work {
   uint64_t sharedRequests = 0, sharedWavefronts = 0;
   uint64_t others = 0; ///< Instructions of warps that are none of these, registers' moves left out: ptxas does them.
   uint64_t moves = 0;
+  uint64_t sectors = 0; ///< Of global memory, that threads load.
 
   Work &operator+=(const Work &other);
 };

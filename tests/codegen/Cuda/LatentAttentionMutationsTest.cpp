@@ -1,8 +1,7 @@
 // Bugs put into latent attention's kernels, one at a time: each must be reported by the emulator's checker, or show in
 // the results where it is one of arithmetic.
-#include "codegen/Cuda/KernelSources.h"
+#include "tests/codegen/Cuda/KernelMutation.h"
 #include "tests/codegen/Cuda/LatentAttentionCase.h"
-#include "tests/runtime/emulator/mutations/mutation.h"
 #include <gtest/gtest.h>
 
 namespace elah::cuda {
@@ -24,25 +23,11 @@ LatentAttentionCase &attentionCase() {
 class LatentAttentionMutations : public testing::TestWithParam<Mutation> {};
 
 TEST_P(LatentAttentionMutations, AreReported) {
-  static const mutation::FindHeader findHeader = mutation::headersOf(kernelSources());
   const Mutation &known = GetParam();
-  std::vector<KernelSpec> kernels = specializeLatentAttention(shape, schedule);
-  KernelSpec &mutated = kernels[known.program == std::string("combine") ? 1 : 0];
-  const std::string source = mutation::inlineIncludes(mutated.source, findHeader);
-  EXPECT_EQ(mutation::whyNotReported(
-                known, source,
-                [&](const std::string &text, const mutation::MutationOrder &order) {
-                  mutated.source = text;
-                  mutation::Observation seen;
-                  if (!compileForTest(mutated, seen.broken)) {
-                    return seen;
-                  }
-                  RunOutcome outcome;
-                  seen.wrong = attentionCase().run(
-                      kernels, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, outcome);
-                  seen.reports = outcome.reports;
-                  return seen;
-                }),
+  EXPECT_EQ(whyNotReported(known, specializeLatentAttention(shape, schedule), known.program == std::string("combine"),
+                           [](auto kernels, const RunOrder &order, RunOutcome &outcome) {
+                             return attentionCase().run(kernels, order, outcome);
+                           }),
             "");
 }
 

@@ -1,0 +1,25 @@
+#include "tests/codegen/Cuda/KernelMutation.h"
+#include "codegen/Cuda/KernelSources.h"
+
+namespace elah::cuda {
+
+std::string whyNotReported(const mutation::Mutation &known, std::vector<KernelSpec> kernels, size_t mutated,
+                           const RunKernels &run) {
+  static const mutation::FindHeader findHeader = mutation::headersOf(kernelSources());
+  KernelSpec &kernel = kernels[mutated];
+  return mutation::whyNotReported(
+      known, mutation::inlineIncludes(kernel.source, findHeader),
+      [&](const std::string &source, const mutation::MutationOrder &order) {
+        kernel.source = source;
+        mutation::Observation seen;
+        if (compileForTest(kernel, seen.broken)) {
+          RunOutcome outcome;
+          seen.wrong =
+              run(kernels, {.order = order.order, .seed = order.seed, .adversarial = order.adversarial}, outcome);
+          seen.reports = outcome.reports;
+        }
+        return seen;
+      });
+}
+
+} // namespace elah::cuda
