@@ -1,6 +1,7 @@
 // Asynchronous operations: with what order they are issued, and who waits for them.
 
 #include "checker/cluster_state.h"
+#include <algorithm>
 #include <bit>
 
 namespace emulator {
@@ -109,8 +110,27 @@ void Checker::groupWaited(Warp &warp, const Op &, AsyncKind kind, unsigned pendi
     return last;
   };
   if (kind == AsyncKind::Wgmma) {
-    if (uint32_t last = reached(mine.commits[k][0])) {
-      Impl::raise(mine, allLanes, Knowledge::WgmmaDone, last);
+    // A group is all four warps' (ops/warpgroup_matrix.cpp).
+    const size_t committed = mine.wgmmasForgotten + mine.commits[k][0].size();
+    const size_t done = committed - std::min<size_t>(committed, pending);
+    const uint32_t inCta = mine.number % state.warpsPerCta, first = mine.number - inCta + inCta / 4 * 4;
+    const uint32_t end = std::min(first + 4, mine.number - inCta + state.warpsPerCta);
+    for (uint32_t other = first; other < end; ++other) {
+      const WarpState &theirs = state.warps[other];
+      if (theirs.commits[k].empty() || done <= theirs.wgmmasForgotten ||
+          done - theirs.wgmmasForgotten > theirs.commits[k][0].size()) {
+        continue;
+      }
+      const uint32_t last = theirs.commits[k][0][done - theirs.wgmmasForgotten - 1];
+      for (LaneGroup &group : mine.groups) {
+        group.known.raise(other, Knowledge::WgmmaDone, last);
+      }
+    }
+    ++mine.version;
+    if (std::vector<uint32_t> &commits = mine.commits[k][0]; commits.size() > pending + 256) {
+      const size_t old = commits.size() - pending - 64;
+      commits.erase(commits.begin(), commits.begin() + static_cast<std::ptrdiff_t>(old));
+      mine.wgmmasForgotten += old;
     }
     if (pending == 0) {
       mine.wgmmaFenced = false;

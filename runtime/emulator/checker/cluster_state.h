@@ -141,6 +141,7 @@ struct WarpState {
   /// Numbers of asynchronous operations, by Record::Kind: issued, and the last one before each commit, by lane.
   uint32_t issued[5] = {};
   std::vector<std::vector<uint32_t>> commits[5]; ///< by lane, once there is one
+  size_t wgmmasForgotten = 0;                    ///< commits of wgmma groups that are no longer in the list
   std::shared_ptr<const Knowledge> snapshot;     ///< what the last operation was issued with
   Lanes snapshotLanes = 0;
   uint32_t snapshotClock = 0, snapshotVersion = 0;

@@ -6,6 +6,7 @@
 
 #include "ops/addresses.h"
 #include "ops/warpgroup_product.h"
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <unordered_map>
@@ -314,23 +315,75 @@ Flow commit(Warp &warp, const Op &op, Lanes lanes) {
   return Flow::Next;
 }
 
-Flow waitGroup(Warp &warp, const Op &op, Lanes lanes) {
-  Warp::WgmmaState &state = stateOf(warp);
-  const uint64_t pending = static_cast<uint64_t>(op.immediate);
+/// Calls `each` for the warpgroup's warps that live.
+template <typename Each> void forLivingWarps(Warp &warp, Each each) {
+  const std::vector<std::unique_ptr<Warp>> &warps = warp.cta.warps;
+  const size_t first = size_t(warp.warpgroup()) * 4;
+  for (size_t i = first; i < std::min(first + 4, warps.size()); ++i) {
+    if (warps[i]->alive) {
+      each(*warps[i]);
+    }
+  }
+}
+
+/// Whether all four warps have come to the end of the group that `wait.a` groups end with.
+bool allCommitted(Warp &warp, const Wait &wait) {
+  bool all = true;
+  forLivingWarps(warp, [&](Warp &other) { all &= (other.wgmma ? other.wgmma->committed : 0) >= wait.a; });
+  return all;
+}
+
+void endGroups(Warp &warp, const Wait &wait) {
   AsyncEngine &engine = warp.cta.cluster.async;
   if (!engine.idle()) {
     engine.performWhere([&](const AsyncOperation &operation) {
-      return operation.kind == Observer::AsyncKind::Wgmma && operation.issuer.warp == &warp &&
-             operation.group + pending < state.committed;
+      return operation.kind == Observer::AsyncKind::Wgmma && operation.cta == &warp.cta &&
+             operation.issuer.warp->warpgroup() == warp.warpgroup() && operation.group < wait.a;
     });
   }
-  if (Observer *observer = warp.grid().observer) {
-    std::erase_if(state.flights,
-                  [&](const Warp::WgmmaState::Flight &flight) { return flight.group + pending < state.committed; });
+  if (warp.observer) {
+    std::erase_if(stateOf(warp).flights, [&](const Warp::WgmmaState::Flight &flight) { return flight.group < wait.a; });
     showFlights(warp);
-    observer->warpSync(warp, op, lanes);
-    observer->groupWaited(warp, op, Observer::AsyncKind::Wgmma, static_cast<unsigned>(pending), false, lanes);
+    warp.observer->warpSync(warp, *wait.op, wait.lanes);
+    warp.observer->groupWaited(warp, *wait.op, Observer::AsyncKind::Wgmma, static_cast<unsigned>(wait.op->immediate),
+                               false, wait.lanes);
   }
+}
+
+bool groupsEnded(Warp &warp, const Wait &wait) {
+  if (!allCommitted(warp, wait)) {
+    return false;
+  }
+  endGroups(warp, wait);
+  return true;
+}
+
+std::string describeGroups(Warp &warp, const Wait &wait) {
+  std::string text = "wgmma group " + std::to_string(wait.a) + " of warpgroup " + std::to_string(warp.warpgroup()) +
+                     ", that is not committed by";
+  forLivingWarps(warp, [&](Warp &other) {
+    if ((other.wgmma ? other.wgmma->committed : 0) < wait.a) {
+      text += " warp " + std::to_string(other.index);
+    }
+  });
+  return text;
+}
+
+/// A group is the warpgroup's (PTX ISA, wgmma.commit_group: "a new wgmma-group per warpgroup"), so who has waited for
+/// it knows that all four warps' products are done: kernels refill a stage then, with no barrier between (CUTLASS's
+/// first tutorial for sm_90, FlashMLA).
+Flow waitGroup(Warp &warp, const Op &op, Lanes lanes) {
+  const uint64_t committed = stateOf(warp).committed, pending = static_cast<uint64_t>(op.immediate);
+  Wait wait;
+  wait.ready = groupsEnded;
+  wait.describe = describeGroups;
+  wait.op = &op;
+  wait.lanes = lanes;
+  wait.a = committed - std::min(committed, pending);
+  if (!allCommitted(warp, wait)) {
+    return warp.wait(wait);
+  }
+  endGroups(warp, wait);
   return Flow::Next;
 }
 

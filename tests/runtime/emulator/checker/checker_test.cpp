@@ -422,6 +422,14 @@ TEST(Checker, WarpgroupProducts) {
               "wgmma.commit_group.sync.aligned; $ bar.sync 0; st.shared.u32 [%r4], 1; "
               "wgmma.wait_group.sync.aligned 0;",
               productWait, launch, "shared-race");
+  // Who has waited for a group has waited for all four warps' products, and may overwrite what any of them read.
+  std::string refills = warpgroupProduct(asyncFence, productFence, productWait);
+  refills += " and.b32 %r5, %r1, 127; xor.b32 %r5, %r5, 96; mad.lo.u32 %r4, %r5, 20, %r3; st.shared.u32 [%r4], 1;";
+  for (Order order : {Order::Eager, Order::Lazy, Order::Random}) {
+    launch.order = order;
+    launch.adversarial = order == Order::Random;
+    expectClean(refills, launch);
+  }
 }
 
 TEST(Checker, TensorMapFence) {
