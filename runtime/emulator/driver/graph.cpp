@@ -179,11 +179,12 @@ TaskPointer startGraph(const Graph &graph, Context &context, std::vector<TaskPoi
   std::map<const GraphNode *, Started> begun;
   std::vector<TaskPointer> leaves = {begin};
   for (const GraphNode *node : topologicalOrder(graph)) {
-    std::vector<TaskPointer> before, primaries;
+    std::vector<TaskPointer> before;
+    std::vector<Started> primaries;
     for (const GraphEdge &edge : node->dependencies) {
       const Started &dependency = begun.at(edge.node);
       if (edge.programmatic() && dependency.kernel && std::holds_alternative<KernelOperation>(node->operation)) {
-        primaries.push_back(dependency.kernel);
+        primaries.push_back(dependency);
       } else {
         before.push_back(dependency.done);
       }

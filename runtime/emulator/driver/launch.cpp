@@ -226,16 +226,21 @@ static CUresult codeOf(Fault::Kind kind) {
 }
 
 Started startKernel(const KernelOperation &kernel, Context &context, std::vector<TaskPointer> after,
-                    std::vector<TaskPointer> primaries) {
+                    std::vector<Started> primaries) {
   Executor &executor = Executor::instance();
   const std::shared_ptr<Sticky> sticky = context.sticky;
   const RunOptions options = Driver::instance().options;
   // What is asked for now counts, whatever attributes change before the launch's turn comes. The task owns what the
   // grid refers to: the kernel, by its module; who watches.
+  std::vector<TaskPointer> kernels, all;
+  for (Started &primary : primaries) {
+    kernels.push_back(std::move(primary.kernel));
+    all.push_back(std::move(primary.done));
+  }
   auto body = [asked = std::make_shared<const LaunchConfig>(configOf(kernel)), module = kernel.module, sticky, options,
-               primaries](Task &task) {
+               kernels](Task &task) {
     LaunchConfig config = *asked;
-    for (const TaskPointer &primary : primaries) {
+    for (const TaskPointer &primary : kernels) {
       if (std::shared_ptr<Grid> grid = primary->grid()) {
         config.primarySerials.push_back(grid->serial);
         if (!grid->ended()) {
@@ -256,7 +261,7 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
       kept->finish();
     }));
   };
-  const TaskPointer task = executor.submit({Task::Worker::Copy, body, std::move(after), primaries, sticky, false});
+  const TaskPointer task = executor.submit({Task::Worker::Copy, body, std::move(after), kernels, sticky, false});
   if (kernel.programmaticEvent) {
     // Happens when every CTA has launched its dependents or ended.
     kernel.programmaticEvent->capture = nullptr;
@@ -277,11 +282,10 @@ Started startKernel(const KernelOperation &kernel, Context &context, std::vector
     kernel.completionEvent->capture = nullptr;
     kernel.completionEvent->record = executor.submit({Task::Worker::None, nullptr, {task}, {}, nullptr, false});
   }
-  if (primaries.empty()) {
+  if (all.empty()) {
     return {task, task};
   }
   // For all but programmatic followers the launch ends when what it overlapped has ended too.
-  std::vector<TaskPointer> all = primaries;
   all.push_back(task);
   return {executor.submit({Task::Worker::None, nullptr, std::move(all), {}, nullptr, false}), task};
 }

@@ -86,9 +86,10 @@ struct Started {
   TaskPointer kernel;
 };
 
-/// Starts an operation behind `after`. Kernels in `primaries` need only have begun and launched their dependents.
+/// Starts an operation behind `after`. Kernels in `primaries` need only have begun and launched their dependents; but
+/// what they overlapped in their turn has ended, too, when this one is done.
 Started start(const Operation &operation, Context &context, std::vector<TaskPointer> after,
-              std::vector<TaskPointer> primaries = {});
+              std::vector<Started> primaries = {});
 
 /// What a launch asks for, checked against the function and the device, its parameters read.
 KernelOperation kernelOf(const CUlaunchConfig &config, CUfunction function, void **parameters, void **extra,
@@ -99,7 +100,7 @@ void setLaunchAttribute(KernelOperation &kernel, const CUlaunchAttribute &attrib
 
 // The parts of start, one a file.
 Started startKernel(const KernelOperation &operation, Context &context, std::vector<TaskPointer> after,
-                    std::vector<TaskPointer> primaries);
+                    std::vector<Started> primaries);
 /// Checks both sides, and finds the addresses.
 CopyOperation copyOf(const CUDA_MEMCPY3D &asked);
 /// Takes the memory of an allocation node.

@@ -24,11 +24,18 @@ namespace {
 /// One overload a kind of operation.
 struct Starter {
   Context &context;
-  std::vector<TaskPointer> after, primaries;
+  std::vector<TaskPointer> after;
+  std::vector<Started> primaries;
+
+  /// What a kernel's programmatic edge would wait for early is waited for to its end by all others.
+  void waitForPrimaries() {
+    for (const Started &primary : primaries) {
+      after.push_back(primary.done);
+    }
+  }
 
   Started plain(Task::Worker worker, std::function<void(Task &)> body, bool always = false) {
-    // What a kernel's programmatic edge would wait for early is waited for to its end by all others.
-    after.insert(after.end(), primaries.begin(), primaries.end());
+    waitForPrimaries();
     return {Executor::instance().submit({worker, std::move(body), std::move(after), {}, context.sticky, always}),
             nullptr};
   }
@@ -84,7 +91,7 @@ struct Starter {
   }
 
   Started operator()(const ChildGraphOperation &child) {
-    after.insert(after.end(), primaries.begin(), primaries.end());
+    waitForPrimaries();
     return {startGraph(*child.graph, context, std::move(after)), nullptr};
   }
 
@@ -113,7 +120,7 @@ struct Starter {
 } // namespace
 
 Started start(const Operation &operation, Context &context, std::vector<TaskPointer> after,
-              std::vector<TaskPointer> primaries) {
+              std::vector<Started> primaries) {
   return std::visit(Starter{context, std::move(after), std::move(primaries)}, operation);
 }
 

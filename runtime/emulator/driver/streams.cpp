@@ -86,13 +86,13 @@ TaskPointer enqueue(Stream &stream, Operation operation) {
     captureNode(stream, std::move(operation));
     return nullptr;
   }
-  std::vector<TaskPointer> primaries;
+  std::vector<Started> primaries;
   std::vector<TaskPointer> after = predecessors(stream);
   if (const KernelOperation *kernel = std::get_if<KernelOperation>(&operation)) {
     auto attribute = kernel->attributes.find(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
     if (attribute != kernel->attributes.end() && attribute->second.programmaticStreamSerializationAllowed &&
         stream.lastKernel && !stream.lastKernel->done() && stream.tail.size() == 1) {
-      primaries.push_back(stream.lastKernel);
+      primaries.push_back({stream.tail.front(), stream.lastKernel});
       std::erase(after, stream.tail.front());
     }
   }

@@ -93,6 +93,19 @@ again:
   ret;
 }
 
+.visible .entry launch_and_await(.param .u64 flag) {
+  .reg .pred %p;
+  .reg .u32 %r<2>;
+  .reg .u64 %rd<2>;
+  griddepcontrol.launch_dependents;
+  ld.param.u64 %rd1, [flag];
+again:
+  ld.acquire.sys.global.u32 %r1, [%rd1];
+  setp.eq.u32 %p, %r1, 0;
+  @%p bra again;
+  ret;
+}
+
 .visible .entry signal(.param .u64 flag, .param .u32 value) {
   .reg .u32 %r<2>;
   .reg .u64 %rd<2>;

@@ -1,6 +1,8 @@
 #include "tests/runtime/emulator/driver/driver_test.h"
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 namespace emulator::cuda {
 namespace {
@@ -135,6 +137,31 @@ TEST_F(Launches, DependentsOverlapAndWait) {
     ASSERT_CUDA(cuStreamSynchronize(stream));
     ASSERT_EQ(download<uint32_t>(out, 1)[0], 2u);
   }
+}
+
+TEST_F(Launches, ChainsOfDependentsEndWithTheFirst) {
+  CUstream stream = nullptr;
+  ASSERT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+  CUlaunchAttribute serial{};
+  serial.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  serial.value.programmaticStreamSerializationAllowed = 1;
+  const CUlaunchConfig config{1, 1, 1, 1, 1, 1, 0, stream, nullptr, 0};
+  uint32_t *flag = nullptr;
+  ASSERT_CUDA(cuMemHostAlloc(reinterpret_cast<void **>(&flag), 4, 0));
+  *flag = 0;
+  CUdeviceptr pointer = reinterpret_cast<CUdeviceptr>(flag), out = upload(std::vector<uint32_t>(1, 7));
+  uint32_t value = 1, none = 0;
+  void *first[] = {&pointer}, *others[] = {&out, &value, &none};
+  // The first launches its dependents, and waits for the host. None of the others waits for it.
+  ASSERT_CUDA(launchWith(kernel("launch_and_await"), config, {}, first));
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_CUDA(launchWith(kernel("fill"), config, {serial}, others));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
+  __atomic_store_n(flag, 1u, __ATOMIC_RELEASE);
+  EXPECT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_CUDA(cuMemFreeHost(flag));
 }
 
 TEST_F(Launches, ProgrammaticEventsHappen) {
