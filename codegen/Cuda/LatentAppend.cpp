@@ -15,10 +15,13 @@ KernelSpec specializeLatentAppend(const LatentAppendShape &shape, const LatentAp
   KernelText text("latent_append");
   text.operand("const unsigned short", "query").operand("const unsigned short", "latent");
   text.operand("const float", "normWeight").operand("const float", "table").operand("const int", "cacheRows");
-  text.operand("unsigned short", "absorbed").operand("unsigned short", "cache");
+  text.operand("unsigned short", "absorbed").operand("unsigned char", "cache");
   text.shape("heads", shape.heads).shape("nope", shape.nope).shape("rope", shape.rope).shape("rank", shape.rank);
   const int64_t pitch = shape.latentPitch ? shape.latentPitch : shape.rank + shape.rope;
-  text.shape("latentPitch", pitch).shape("isHalf", shape.isHalf).number("epsilon", shape.epsilon);
+  text.shape("latentPitch", pitch)
+      .shape("isHalf", shape.isHalf)
+      .shape("isFp8", shape.isFp8)
+      .number("epsilon", shape.epsilon);
   text.shape("vector", accessWidth(8, {shape.nope, shape.isHalf ? shape.rope / 2 : shape.rope, shape.rank, pitch}));
   text.schedule("threads", schedule.threads).schedule("parts", schedule.parts);
   KernelGrid grid;

@@ -1,6 +1,7 @@
 #include "codegen/Cuda/LatentAttention.h"
 #include "codegen/Cuda/AttentionLayout.h"
 #include "codegen/Cuda/KernelText.h"
+#include "dialects/Kernel/LatentRow.h"
 #include <algorithm>
 #include <cassert>
 
@@ -20,12 +21,20 @@ AttentionLayout layoutOf(const LatentAttentionShape &shape, const LatentAttentio
   return layout;
 }
 
-/// LatentAttentionConfig::sharedBytes.
+// LatentAttentionConfig's.
+int64_t threadsOf(const LatentAttentionShape &shape) { return shape.isFp8 ? 384 : 256; }
 int64_t sharedBytesOf(const LatentAttentionShape &shape) {
+  const int64_t latentTiles = (shape.rank + 63) / 64, halfTiles = (shape.rank + 127) / 128;
   int64_t queryTiles = (shape.rank + shape.ropeDim + 63) / 64;
-  int64_t pageTiles = std::max(queryTiles, 2 * ((shape.rank + 127) / 128));
-  int64_t barriers = 2 * pageTiles + 2, rowValues = 4 * 64, planWords = 2 * 8 + 4;
-  return (queryTiles + 2 * pageTiles + 1) * 64 * 128 + barriers * 8 + rowValues * 4 + planWords * 4;
+  int64_t pageTiles = std::max(queryTiles, 2 * halfTiles), barriers = 2 * pageTiles + 2;
+  if (shape.isFp8) {
+    queryTiles = latentTiles + 1;
+    pageTiles = 2 * halfTiles + 1;
+    barriers = 2 * 3 + 2 + 2 * 2;
+  }
+  const int64_t rowValues = 4 * 64, planWords = 2 * threadsOf(shape) / 32 + 4;
+  const int64_t tiles = queryTiles + 2 * pageTiles + (shape.isFp8 ? 0 : 1);
+  return tiles * 64 * 128 + barriers * 8 + rowValues * 4 + planWords * 4;
 }
 
 } // namespace
@@ -40,6 +49,9 @@ std::string whyNoLatentAttention(const LatentAttentionShape &shape) {
   if (shape.rank > 512 || shape.ropeDim > 64) {
     return "a rank of " + number(shape.rank) + " and rotary values of " + number(shape.ropeDim) +
            ", expected at most 512 and 64, for which there are registers and shared memory";
+  }
+  if (shape.isFp8 && shape.ropeDim == 0) {
+    return "an FP8 cache without rotary values, expected a tile of these beside the latent's";
   }
   return "";
 }
@@ -77,23 +89,24 @@ std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &sh
   const std::string constants =
       "constexpr elah::LatentAttentionShape shape = {.heads = " + std::to_string(shape.heads) +
       ", .rank = " + std::to_string(shape.rank) + ", .ropeDim = " + std::to_string(shape.ropeDim) +
+      ", .isFp8 = " + (shape.isFp8 ? "true" : "false") +
       "};\nconstexpr elah::LatentAttentionSchedule schedule = {.parts = " + std::to_string(schedule.parts) + "};\n";
   const std::string parameters =
-      "const uint16_t *, const uint16_t *, const int *positions, const int *sequences, const int *pages,\n"
+      "const uint16_t *, const void *rows, const int *positions, const int *sequences, const int *pages,\n"
       "    elah::uint16_t *output, const elah::Dims *dims, void *scratch";
   const std::string suffix = "_h" + std::to_string(shape.heads) + "_" + std::to_string(shape.rank) + "_" +
-                             std::to_string(shape.ropeDim) + "_p" + std::to_string(schedule.parts) + "_scale" +
-                             identifierPart(floatLiteral(shape.scale));
+                             std::to_string(shape.ropeDim) + (shape.isFp8 ? "_fp8" : "") + "_p" +
+                             std::to_string(schedule.parts) + "_scale" + identifierPart(floatLiteral(shape.scale));
 
   KernelSpec attention;
   attention.family = "latent_attention";
   attention.symbol = "latent_attention" + suffix;
-  attention.schedule = "64 rows, 2 warpgroups in turn, " + std::to_string(schedule.parts) + " parts x " +
-                       std::to_string(layout.units) + " units";
+  attention.schedule = std::string("64 rows, 2 warpgroups in turn, ") + (shape.isFp8 ? "1 that dequantizes, " : "") +
+                       std::to_string(schedule.parts) + " parts x " + std::to_string(layout.units) + " units";
   attention.operands = 6;
-  attention.threads = 256;
+  attention.threads = static_cast<unsigned>(threadsOf(shape));
   attention.sharedBytes = static_cast<unsigned>(sharedBytesOf(shape));
-  attention.maxRegisters = 255;
+  attention.maxRegisters = shape.isFp8 ? 168 : 255;
   attention.scratchBytes = Extent::of(layout.scratchBytes());
   attention.grid.outer = layout.parts * layout.units;
   TensorMap queries;
@@ -109,6 +122,12 @@ std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &sh
   cache.sizes = {Extent::of(static_cast<int64_t>(dims)), Extent::of(pageTokens), Extent::cacheRows()};
   cache.strides = {2 * dims, 2 * dims * pageTokens};
   cache.box = {64, pageTokens, 1};
+  if (shape.isFp8) {
+    const kernel::Fp8LatentRow row{shape.rank, shape.ropeDim};
+    cache.byteOffset = static_cast<uint64_t>(row.ropeOffset());
+    cache.sizes[0] = Extent::of(shape.ropeDim);
+    cache.strides = {static_cast<uint64_t>(row.bytes()), static_cast<uint64_t>(row.bytes() * pageTokens)};
+  }
   TensorMap output = queries;
   output.operand = 5;
   output.sizes[0] = Extent::of(shape.rank);
@@ -118,11 +137,11 @@ std::vector<KernelSpec> specializeLatentAttention(const LatentAttentionShape &sh
   attention.source =
       "#include \"kernels/latent_attention.cuh\"\nusing elah::uint16_t;\n" + constants +
       "static_assert(elah::LatentAttentionConfig<shape, schedule>::sharedBytes == " +
-      std::to_string(attention.sharedBytes) + ");\nextern \"C\" __global__ void __launch_bounds__(256, 1)\n" +
-      attention.symbol + "(" + parameters +
+      std::to_string(attention.sharedBytes) + ");\nextern \"C\" __global__ void __launch_bounds__(" +
+      std::to_string(attention.threads) + ", 1)\n" + attention.symbol + "(" + parameters +
       ",\n    const __grid_constant__ elah::TensorMap queries, const __grid_constant__ elah::TensorMap cache,\n"
       "    const __grid_constant__ elah::TensorMap outputs) {\n"
-      "  elah::latentAttention<shape, schedule>({positions, sequences, pages, dims}, &queries, &cache, &outputs, "
+      "  elah::latentAttention<shape, schedule>({positions, sequences, pages, dims}, rows, &queries, &cache, &outputs, "
       "scratch,\n                                         " +
       floatLiteral(shape.scale) + ");\n}\n";
 

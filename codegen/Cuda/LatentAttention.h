@@ -7,11 +7,13 @@
 
 namespace elah::cuda {
 
-/// Operands: queries bf16 [tokens, heads * (rank + ropeDim)], cache bf16 [cache rows, rank + ropeDim], positions and
-/// sequences i32 [tokens], pages i32 [sequences, pages per sequence], output bf16 [tokens, heads * rank].
+/// Operands: queries bf16 [tokens, heads * (rank + ropeDim)], cache bf16 [cache rows, rank + ropeDim] or rows of
+/// kernel::Fp8LatentRow, positions and sequences i32 [tokens], pages i32 [sequences, pages per sequence], output bf16
+/// [tokens, heads * rank].
 struct LatentAttentionShape {
   int64_t heads = 128, rank = 512, ropeDim = 64;
-  double scale = 1; ///< Of scores.
+  double scale = 1;   ///< Of scores.
+  bool isFp8 = false; ///< The cache.
 };
 
 struct LatentAttentionSchedule {

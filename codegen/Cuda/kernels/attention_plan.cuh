@@ -30,6 +30,8 @@ struct AttentionPiece {
   int32_t firstPart, lastPart; ///< That share the group.
 
   __device__ bool isSplit() const { return firstPart != lastPart; }
+  /// Tokens that a page lacks to be whole.
+  __device__ int32_t missing(int32_t page) const { return max(0, pageTokens * (page + 1) - (position + 1)); }
   /// Where results of this part of a split group go: a part ends one such group at most, and begins one.
   __device__ int32_t slot(int32_t part) const { return 2 * part + (part == firstPart); }
 };

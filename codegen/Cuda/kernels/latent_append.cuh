@@ -1,8 +1,9 @@
 // What attention reads of a token: the rotated parts of its queries, which go beside the absorbed ones, and its row of
-// the latent cache, normalized latent and rotated key (DeepSeek-V2, section 2.1). A token has several blocks with some
-// of the heads each, and one for the cache's row.
+// the latent cache, normalized latent and rotated key (DeepSeek-V2, section 2.1), in bf16 or, the latent, in FP8. A
+// token has several blocks with some of the heads each, and one for the cache's row.
 #pragma once
 
+#include "kernels/latent_row.cuh"
 #include "kernels/rotation.cuh"
 #include "kernels/rows.cuh"
 #include "ptx/barrier.cuh"
@@ -13,6 +14,7 @@ struct LatentAppendShape {
   int32_t heads, nope, rope, rank;
   int32_t latentPitch; ///< Elements from row to row.
   bool isHalf;
+  bool isFp8;     ///< The cache.
   int32_t vector; ///< Values of an access.
 };
 
@@ -24,7 +26,8 @@ struct LatentAppendOperands {
   const uint16_t *query, *latent;
   const float *normWeight, *table;
   const int32_t *cacheRows;
-  uint16_t *absorbed, *cache;
+  uint16_t *absorbed;
+  uint8_t *cache;
   const Dims *dims;
   float epsilon;
 };
@@ -67,7 +70,10 @@ __device__ inline void latent_append(const LatentAppendOperands &operands) {
     return;
   }
   const uint16_t *const latent = operands.latent + static_cast<int64_t>(token) * shape.latentPitch;
-  uint16_t *const row = operands.cache + static_cast<int64_t>(operands.cacheRows[token]) * absorbedWidth;
+  using Fp8Row = Fp8LatentRow<shape.rank, shape.rope>;
+  constexpr int32_t rowBytes = shape.isFp8 ? Fp8Row::bytes : 2 * absorbedWidth,
+                    keyOffset = shape.isFp8 ? Fp8Row::ropeOffset : 2 * shape.rank;
+  uint8_t *const row = operands.cache + static_cast<int64_t>(operands.cacheRows[token]) * rowBytes;
   float x[share][8] = {}, squares = 0;
 #pragma unroll
   for (int32_t i = 0; i < share; ++i) {
@@ -90,12 +96,16 @@ __device__ inline void latent_append(const LatentAppendOperands &operands) {
       for (int32_t j = 0; j < 8; ++j) {
         x[i][j] *= factor * weight[i][j];
       }
+    }
+    if constexpr (shape.isFp8) {
+      store_quantized_latent<shape.rank, shape.rope>(row, first, x[i]);
+    } else if (first < shape.rank) {
       store_unit<Element::BF16, shape.vector, shape.rank>(row, 0, first, x[i]);
     }
   }
   // The last threads, which have less to do.
   for (int32_t i = schedule.threads - 1 - thread; i < units; i += schedule.threads) {
-    rotate_unit<rotation, shape.vector>(latent + shape.rank, row + shape.rank, table, i);
+    rotate_unit<rotation, shape.vector>(latent + shape.rank, reinterpret_cast<uint16_t *>(row + keyOffset), table, i);
   }
 }
 

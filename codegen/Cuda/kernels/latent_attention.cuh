@@ -21,9 +21,14 @@
 // Of a sequence's last page only some tokens exist; what lies behind them may be anything, even NaN, which no
 // probability of zero hides. So that page is loaded from a row before its first, whose rows are zeros because they are
 // out of bounds: its last token comes to lie in the tile's last row.
+//
+// Where the cache is in FP8, a third warpgroup fills the tiles (latent_dequantize.cuh), and whoever used one last tells
+// it so. The rotated keys have a tile of their own then, which is no value's: once the scores are there, a page's
+// probabilities take that place.
 #pragma once
 
 #include "kernels/attention_combine.cuh"
+#include "kernels/latent_dequantize.cuh"
 #include "kernels/online_softmax.cuh"
 #include "ptx/bulk_copy.cuh"
 #include "ptx/matrix_moves.cuh"
@@ -35,6 +40,7 @@ namespace elah {
 /// The host's counterparts are in codegen/Cuda/LatentAttention.h.
 struct LatentAttentionShape {
   int32_t heads, rank, ropeDim; ///< rank and ropeDim are multiples of 16; rank at most 512.
+  bool isFp8;                   ///< The cache.
 };
 
 struct LatentAttentionSchedule {
@@ -42,35 +48,75 @@ struct LatentAttentionSchedule {
 };
 
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule> struct LatentAttentionConfig {
-  static constexpr int32_t tileRows = 64, threads = 256;
+  static constexpr bool isFp8 = shape.isFp8;
+  static constexpr int32_t rank = shape.rank, ropeDim = shape.ropeDim;
+  static constexpr int32_t tileRows = 64, threads = 256, blockThreads = isFp8 ? 384 : threads;
   static constexpr int32_t tileHeads = shape.heads < tileRows ? shape.heads : tileRows;
   static constexpr int32_t tileTokens = tileRows / tileHeads;
   static constexpr int32_t usedRows = tileHeads * tileTokens;
   static constexpr int32_t units = (shape.heads + tileHeads - 1) / tileHeads;
   static constexpr AttentionLayout layout = {shape.heads, shape.rank, tileHeads, tileTokens, units, schedule.parts};
-  using Plan = AttentionPlan<tileTokens, schedule.parts, threads>;
+  using Plan = AttentionPlan<tileTokens, schedule.parts, blockThreads>;
+
+  /// Of a thread, of those that a block of 384 threads starts with: 168.
+  static constexpr int32_t computingRegisters = 208, loadingRegisters = 88;
 
   // In tiles of 64 rows and 64 columns, of 128 bytes a row and so swizzled.
   static constexpr int32_t tileBytes = 64 * 128;
-  static constexpr int32_t dims = shape.rank + shape.ropeDim;
-  static constexpr int32_t queryTiles = (dims + 63) / 64;
-  static constexpr int32_t halfTiles = (shape.rank + 127) / 128; ///< Of a warpgroup's columns of the output.
+  static constexpr int32_t dims = rank + ropeDim;
+  static constexpr int32_t halfTiles = (rank + 127) / 128; ///< Of a warpgroup's columns of the output.
   static constexpr int32_t halfColumns = 64 * halfTiles;
-  static constexpr int32_t pageTiles = queryTiles > 2 * halfTiles ? queryTiles : 2 * halfTiles;
+  static constexpr int32_t latentTiles = (rank + 63) / 64;
+  static constexpr int32_t queryTiles = isFp8 ? latentTiles + 1 : (dims + 63) / 64;
+  static constexpr int32_t pageTiles = isFp8                        ? 2 * halfTiles + 1
+                                       : queryTiles > 2 * halfTiles ? queryTiles
+                                                                    : 2 * halfTiles;
 
-  // Shared memory, in this order. Queries' last tile goes to registers, and the second probabilities to its place.
+  // Which values are in a page's tile: of a query's from `firstValue` on, those before `endValue`.
+  __host__ __device__ static constexpr bool isRope(int32_t tile) { return isFp8 && tile == 2 * halfTiles; }
+  __host__ __device__ static constexpr int32_t firstValue(int32_t tile) { return isRope(tile) ? rank : 64 * tile; }
+  __host__ __device__ static constexpr int32_t endValue(int32_t tile) { return isFp8 && !isRope(tile) ? rank : dims; }
+  __host__ __device__ static constexpr int32_t queryTile(int32_t tile) { return isRope(tile) ? latentTiles : tile; }
+
+  // Shared memory, in this order. Where the cache is in bf16, queries' last tile goes to registers, and the second
+  // probabilities to its place.
   static constexpr int32_t pageOffset = queryTiles * tileBytes;
   static constexpr int32_t firstProbabilities = pageOffset + 2 * pageTiles * tileBytes;
   static constexpr int32_t secondProbabilities = (queryTiles - 1) * tileBytes;
-  static constexpr int32_t barrierOffset = firstProbabilities + tileBytes; ///< Of each page's tiles; the queries'.
-  static constexpr int32_t barriers = 2 * pageTiles + 1;
+  static constexpr int32_t barrierOffset = firstProbabilities + (isFp8 ? 0 : tileBytes);
+  // Full, of each page's tiles, or its halves and rotated keys; the queries'; empty, of these halves.
+  static constexpr int32_t fullBarriers = isFp8 ? 3 : pageTiles;
+  static constexpr int32_t barriers = 2 * fullBarriers + 1 + (isFp8 ? 2 * 2 : 0);
   static constexpr int32_t referenceOffset = barrierOffset + 8 * (barriers + barriers % 2); ///< [2][64]
   static constexpr int32_t sumOffset = referenceOffset + 2 * 64 * 4;                        ///< [2][64]
   static constexpr int32_t planOffset = sumOffset + 2 * 64 * 4;
   static constexpr int32_t sharedBytes = planOffset + Plan::sharedBytes;
 
   // The output is staged in the place of the queries.
-  static_assert((shape.rank + 63) / 64 <= queryTiles);
+  static_assert(latentTiles <= queryTiles);
+  static_assert(!isFp8 || ropeDim > 0);
+
+  __device__ static uint32_t pageTile(uint32_t shared, int32_t page, int32_t tile) {
+    return shared + pageOffset + (page * pageTiles + tile) * tileBytes;
+  }
+  __device__ static uint32_t probabilitiesTile(uint32_t shared, int32_t page) {
+    return isFp8       ? pageTile(shared, page, 2 * halfTiles)
+           : page == 0 ? shared + firstProbabilities
+                       : shared + secondProbabilities;
+  }
+  __device__ static uint32_t barrier(uint32_t shared, int32_t index) { return shared + barrierOffset + 8 * index; }
+  __device__ static uint32_t fullBarrier(uint32_t shared, int32_t page, int32_t index) {
+    return barrier(shared, page * fullBarriers + index);
+  }
+  __device__ static uint32_t queryBarrier(uint32_t shared) { return barrier(shared, 2 * fullBarriers); }
+  __device__ static uint32_t emptyBarrier(uint32_t shared, int32_t page, int32_t index) {
+    return barrier(shared, 2 * fullBarriers + 1 + page * 2 + index);
+  }
+  /// Warps that fill, or leave, an FP8 page's half; bulk copies are the arrival of one thread.
+  __device__ static uint32_t arrivals(int32_t index) {
+    const bool isCopied = index <= 2 * fullBarriers && (index % fullBarriers == 2 || index == 2 * fullBarriers);
+    return !isFp8 || isCopied ? 1 : 4;
+  }
 };
 
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class LatentAttention {
@@ -81,6 +127,7 @@ template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class La
   static constexpr uint32_t allReady = 1, firstReady = 2, secondReady = 3, warpgroupReady = 4;
 
   const AttentionStep &step;
+  const void *cache;
   const TensorMap *queryMap, *cacheMap, *outputMap;
   const AttentionResults<Config::layout> results;
   uint32_t shared;
@@ -94,10 +141,11 @@ template <LatentAttentionShape shape, LatentAttentionSchedule schedule> class La
   uint32_t phase[2] = {0, 0}, queryPhase = 0;
 
 public:
-  __device__ LatentAttention(const AttentionStep &step, const TensorMap *queryMap, const TensorMap *cacheMap,
-                             const TensorMap *outputMap, void *scratch, float scale, uint32_t shared)
-      : step(step), queryMap(queryMap), cacheMap(cacheMap), outputMap(outputMap), results(scratch), shared(shared),
-        part(blockIdx.x / Config::units), unit(blockIdx.x % Config::units),
+  __device__ LatentAttention(const AttentionStep &step, const void *cache, const TensorMap *queryMap,
+                             const TensorMap *cacheMap, const TensorMap *outputMap, void *scratch, float scale,
+                             uint32_t shared)
+      : step(step), cache(cache), queryMap(queryMap), cacheMap(cacheMap), outputMap(outputMap), results(scratch),
+        shared(shared), part(blockIdx.x / Config::units), unit(blockIdx.x % Config::units),
         warpgroup(__shfl_sync(0xffffffffu, static_cast<int32_t>(threadIdx.x / 128), 0)),
         row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4), softmax{scale * 1.44269504f} {}
 
@@ -107,13 +155,21 @@ public:
       ptx::prefetch_tensormap(cacheMap);
       ptx::prefetch_tensormap(outputMap);
       for (int32_t i = 0; i < Config::barriers; ++i) {
-        ptx::mbarrier_init(barrier(i), 1);
+        ptx::mbarrier_init(Config::barrier(shared, i), Config::arrivals(i));
       }
       ptx::fence_mbarrier_init();
     }
     clearUnusedRows();
     ptx::griddepcontrol_wait();
     typename Config::Plan plan(step, part, shared + Config::planOffset); // Ends with a barrier of the block.
+    if constexpr (shape.isFp8) {
+      if (warpgroup == 2) {
+        ptx::setmaxnreg_dec<Config::loadingRegisters>();
+        LatentDequantize<Config>(step, cache, cacheMap, shared, plan).run();
+        return;
+      }
+      ptx::setmaxnreg_inc<Config::computingRegisters>();
+    }
     AttentionPiece piece, following;
     bool hasPiece = plan.next(piece);
     SplitGroup begun = {0, 0, 0, 0};
@@ -156,12 +212,11 @@ public:
   }
 
 private:
-  __device__ uint32_t barrier(int32_t index) const { return shared + Config::barrierOffset + 8 * index; }
-  __device__ uint32_t pageBarrier(int32_t page, int32_t tile) const { return barrier(page * Config::pageTiles + tile); }
-  __device__ uint32_t queryBarrier() const { return barrier(2 * Config::pageTiles); }
-  __device__ uint32_t pageTile(int32_t page, int32_t tile) const {
-    return shared + Config::pageOffset + (page * Config::pageTiles + tile) * tileBytes;
+  __device__ uint32_t pageBarrier(int32_t page, int32_t tile) const {
+    return Config::fullBarrier(shared, page, shape.isFp8 ? tile / Config::halfTiles : tile);
   }
+  __device__ uint32_t queryBarrier() const { return Config::queryBarrier(shared); }
+  __device__ uint32_t pageTile(int32_t page, int32_t tile) const { return Config::pageTile(shared, page, tile); }
   __device__ static uint64_t rowsOf(uint32_t tile) {
     return ptx::wgmma_descriptor(tile, 0, 1024, ptx::MatrixSwizzle::B128);
   }
@@ -183,7 +238,7 @@ private:
   __device__ void clearUnusedRows() const {
     if constexpr (Config::usedRows < Config::tileRows) {
       constexpr int32_t chunks = (Config::tileRows - Config::usedRows) * 8;
-      for (int32_t i = threadIdx.x; i < Config::queryTiles * chunks; i += Config::threads) {
+      for (int32_t i = threadIdx.x; i < Config::queryTiles * chunks; i += Config::blockThreads) {
         ptx::st_shared_v4(shared + i / chunks * tileBytes + Config::usedRows * 128 + i % chunks * 16, {0, 0, 0, 0});
       }
       ptx::fence_proxy_async_shared();
@@ -196,7 +251,8 @@ private:
     if (threadIdx.x == 0) {
       ptx::mbarrier_arrive_expect_tx(queryBarrier(), Config::queryTiles * Config::usedRows * 128);
       for (int32_t tile = 0; tile < Config::queryTiles; ++tile) {
-        ptx::cp_async_bulk_tensor_3d_load(shared + tile * tileBytes, queryMap, tile * 64, unit * Config::tileHeads,
+        const int32_t first = shape.isFp8 && tile == Config::latentTiles ? shape.rank : tile * 64;
+        ptx::cp_async_bulk_tensor_3d_load(shared + tile * tileBytes, queryMap, first, unit * Config::tileHeads,
                                           piece.token, queryBarrier());
       }
     }
@@ -206,7 +262,7 @@ private:
                             int32_t end) const {
     const int32_t sequence = step.sequences[piece.token];
     const int32_t where = step.pages[static_cast<int64_t>(sequence) * step.dims->pagesPerSequence + index];
-    const int32_t first = -missing(piece, index);
+    const int32_t first = -piece.missing(index);
     for (int32_t tile = begin; tile < end; ++tile) {
       ptx::mbarrier_arrive_expect_tx(pageBarrier(page, tile), tileBytes);
       ptx::cp_async_bulk_tensor_3d_load(pageTile(page, tile), cacheMap, tile * 64, first, where,
@@ -214,13 +270,8 @@ private:
     }
   }
 
-  /// Tokens that a page lacks to be whole.
-  __device__ static int32_t missing(const AttentionPiece &piece, int32_t index) {
-    return max(0, pageTokens * (index + 1) - (piece.position + 1));
-  }
-
   __device__ void loadFirstPages(const AttentionPiece &piece) const {
-    if (threadIdx.x % 128 == 0 && piece.pageBegin + warpgroup < piece.pageEnd) {
+    if (!shape.isFp8 && threadIdx.x % 128 == 0 && piece.pageBegin + warpgroup < piece.pageEnd) {
       loadTiles(piece, warpgroup, piece.pageBegin + warpgroup, 0, Config::pageTiles);
     }
   }
@@ -228,6 +279,12 @@ private:
   /// The other half's columns of a page, which nobody needs any more, become the next page's; `withRest`: and those
   /// behind the output's columns.
   __device__ void reload(const AttentionPiece &piece, int32_t page, int32_t index, bool withRest) const {
+    if constexpr (shape.isFp8) {
+      if (threadIdx.x % 32 == 0) {
+        ptx::mbarrier_arrive(Config::emptyBarrier(shared, page, warpgroup));
+      }
+      return;
+    }
     // Each warp has waited for its own products only.
     ptx::bar_sync(warpgroupReady + warpgroup, 128);
     if (threadIdx.x % 128 == 0 && index < piece.pageEnd) {
@@ -244,23 +301,29 @@ private:
     constexpr int32_t half = Config::halfTiles;
     bool hasScores = false; // Of tiles before: known when unrolled.
     ptx::wgmma_hold_registers(scores);
-    ptx::wgmma_hold_registers(lastQueries);
+    if constexpr (!shape.isFp8) {
+      ptx::wgmma_hold_registers(lastQueries);
+    }
 #pragma unroll
     for (int32_t i = 0; i < Config::pageTiles; ++i) {
       const int32_t rest = Config::pageTiles - 2 * half;
-      const int32_t tile = i < half          ? page * half + i
+      const int32_t tile = shape.isFp8       ? i
+                           : i < half        ? page * half + i
                            : i < half + rest ? i + half
                                              : (1 - page) * half + i - half - rest;
-      ptx::mbarrier_wait_parity(pageBarrier(page, tile), phase[page]);
+      if (!shape.isFp8 || tile % half == 0) {
+        ptx::mbarrier_wait_parity(pageBarrier(page, tile), phase[page]);
+      }
       ptx::wgmma_fence(); // Behind the wait: the assembler puts another one behind a loop.
 #pragma unroll
       for (int32_t k = 0; k < 4; ++k) {
         const uint64_t keys = rowsOf(pageTile(page, tile)) + 2 * k;
-        if (64 * tile + 16 * k < Config::dims) {
-          if (tile == Config::queryTiles - 1) {
+        if (Config::firstValue(tile) + 16 * k < Config::endValue(tile)) {
+          const int32_t queryTile = Config::queryTile(tile);
+          if (!shape.isFp8 && queryTile == Config::queryTiles - 1) {
             ptx::wgmma_k16_f32_bf16_bf16<64>(scores, lastQueries[k], keys, hasScores);
           } else {
-            ptx::wgmma_k16_f32_bf16_bf16<64>(scores, rowsOf(shared + tile * tileBytes) + 2 * k, keys, hasScores);
+            ptx::wgmma_k16_f32_bf16_bf16<64>(scores, rowsOf(shared + queryTile * tileBytes) + 2 * k, keys, hasScores);
           }
           hasScores = true;
         }
@@ -274,6 +337,13 @@ private:
 
   /// out += probabilities * values of a page, the probabilities in registers or in shared memory.
   template <typename Probabilities> __device__ void addValues(Probabilities &&probabilities, int32_t page) {
+    if constexpr (shape.isFp8 && sizeof(probabilities) != sizeof(uint64_t)) {
+      // A warpgroup reads its own from shared memory, too: there are fewer registers beside a third one's. Each warp
+      // its own rows.
+      __syncwarp();
+      addValues(rowsOf(Config::probabilitiesTile(shared, page)), page);
+      return;
+    }
     const uint64_t values = columnsOf(pageTile(page, warpgroup * Config::halfTiles));
     ptx::wgmma_hold_registers(out);
     if constexpr (sizeof(probabilities) != sizeof(uint64_t)) {
@@ -307,7 +377,10 @@ private:
       ptx::st_shared_f32(rowValue(Config::referenceOffset, page, 0), softmax.reference[0]);
       ptx::st_shared_f32(rowValue(Config::referenceOffset, page, 1), softmax.reference[1]);
     }
-    const uint32_t tile = shared + (page == 0 ? Config::firstProbabilities : Config::secondProbabilities);
+    const uint32_t tile = Config::probabilitiesTile(shared, page);
+    if constexpr (shape.isFp8) {
+      ptx::bar_sync(warpgroupReady + page, 128); // No warp needs the rotated keys any more.
+    }
 #pragma unroll
     for (int32_t k = 0; k < 4; ++k) {
       ptx::stmatrix_x4(fragmentRow(tile, k), probabilities[k][0], probabilities[k][1], probabilities[k][2],
@@ -319,7 +392,7 @@ private:
   __device__ void mask(const AttentionPiece &piece, int32_t index, float (&scores)[32]) const {
     // Only the last page lacks tokens; only where rows are of several tokens may some not see all of an earlier one.
     if (pageTokens * (index + 1) > piece.position + 2 - (piece.tokenEnd - piece.token)) {
-      const int32_t shift = missing(piece, index);
+      const int32_t shift = piece.missing(index);
       maskScores(scores, pageTokens * index - shift, shift, position);
     }
   }
@@ -347,9 +420,11 @@ private:
     }
     ptx::mbarrier_wait_parity(queryBarrier(), queryPhase);
     queryPhase ^= 1;
+    if constexpr (!shape.isFp8) {
 #pragma unroll
-    for (int32_t k = 0; k < 4; ++k) {
-      ptx::ldmatrix_x4(lastQueries[k], fragmentRow(shared + Config::secondProbabilities, k));
+      for (int32_t k = 0; k < 4; ++k) {
+        ptx::ldmatrix_x4(lastQueries[k], fragmentRow(shared + Config::secondProbabilities, k));
+      }
     }
 
     float scores[32], factor[2];
@@ -368,7 +443,7 @@ private:
         if (hasSecond) {
           ptx::bar_sync(secondReady, Config::threads);
           adopt(1);
-          addValues(rowsOf(shared + Config::secondProbabilities), 1);
+          addValues(rowsOf(Config::probabilitiesTile(shared, 1)), 1);
           waitValues();
           reload(piece, 1, index + 3, false);
         }
@@ -379,7 +454,7 @@ private:
         }
         ptx::bar_sync(firstReady, Config::threads);
         adopt(0);
-        addValues(rowsOf(shared + Config::firstProbabilities), 0);
+        addValues(rowsOf(Config::probabilitiesTile(shared, 0)), 0);
         if (hasSecond) {
           exponentials<1>(piece, index + 1, scores, probabilities, factor);
           ptx::bar_arrive(secondReady, Config::threads);
@@ -472,12 +547,14 @@ private:
   }
 };
 
-/// The kernel's body. `scale`: of scores.
+/// The kernel's body. `cacheMap`: of the cache, or of the rotated keys in an FP8 one. `scale`: of scores.
 template <LatentAttentionShape shape, LatentAttentionSchedule schedule>
-__device__ inline void latentAttention(const AttentionStep &step, const TensorMap *queryMap, const TensorMap *cacheMap,
-                                       const TensorMap *outputMap, void *scratch, float scale) {
+__device__ inline void latentAttention(const AttentionStep &step, const void *cache, const TensorMap *queryMap,
+                                       const TensorMap *cacheMap, const TensorMap *outputMap, void *scratch,
+                                       float scale) {
   extern __shared__ __align__(1024) uint8_t memory[];
-  LatentAttention<shape, schedule>(step, queryMap, cacheMap, outputMap, scratch, scale, ptx::cvta_to_shared(memory))
+  LatentAttention<shape, schedule>(step, cache, queryMap, cacheMap, outputMap, scratch, scale,
+                                   ptx::cvta_to_shared(memory))
       .run();
 }
 

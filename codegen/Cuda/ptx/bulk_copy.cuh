@@ -59,6 +59,11 @@ __device__ inline void cp_async_bulk_load(uint32_t to, const void *from, uint32_
                : "memory");
 }
 
+/// To L2 only: a hint. `bytes` that lie together, a multiple of 16.
+__device__ inline void cp_async_bulk_prefetch_l2(const void *from, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
 // Stores: shared to global memory, in bulk groups of the executing thread.
 
 __device__ inline void cp_async_bulk_tensor_2d_store(const void *map, int32_t c0, int32_t c1, uint32_t from) {

@@ -1,4 +1,5 @@
-// cvt between f32 and the narrow types (PTX ISA 9.7.9.21), and approximate functions (9.7.3).
+// cvt between f32 and the narrow types (PTX ISA 9.7.9.21), products of packed ones (9.7.4), and approximate functions
+// (9.7.3).
 #pragma once
 
 #include "ptx/types.cuh"
@@ -41,6 +42,13 @@ __device__ inline float cvt_f32_f16(uint16_t value) {
   float wide;
   asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value));
   return wide;
+}
+
+/// Products of the lower halves and of the upper ones. Subnormal numbers are not flushed.
+__device__ inline uint32_t mul_rn_bf16x2(uint32_t x, uint32_t y) {
+  uint32_t product;
+  asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(product) : "r"(x), "r"(y));
+  return product;
 }
 
 __device__ inline float ex2_approx(float x) {

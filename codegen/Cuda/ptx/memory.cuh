@@ -43,6 +43,21 @@ __device__ inline Floats2 ld_global_nc_v2_f32(const float *from) {
 
 // What this grid writes, too.
 
+__device__ inline Words4 ld_global_v4(const void *from) {
+  Words4 words;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "l"(from)
+               : "memory");
+  return words;
+}
+
+__device__ inline float ld_global_f32(const float *from) {
+  float value;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
+  return value;
+}
+
 __device__ inline Floats4 ld_global_v4_f32(const float *from) {
   Floats4 values;
   asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"

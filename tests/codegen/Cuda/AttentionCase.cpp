@@ -1,5 +1,5 @@
 #include "tests/codegen/Cuda/AttentionCase.h"
-#include "tests/codegen/Cuda/Values.h"
+#include "tests/codegen/Cuda/LatentRows.h"
 #include <algorithm>
 #include <numeric>
 
@@ -39,6 +39,8 @@ AttentionCase::AttentionCase(const AttentionProblem &problem, const std::vector<
   std::vector<int32_t> table(sequences.size() * static_cast<size_t>(pagesPerSequence), nowhere);
   std::vector<uint16_t> keyCache(static_cast<size_t>(dims[3] * keyWidth), nan16),
       valueCache(static_cast<size_t>(dims[3] * valueWidth), nan16);
+  const kernel::Fp8LatentRow latentRow{problem.valueDim, problem.keyDim - problem.valueDim};
+  std::vector<uint8_t> fp8Cache(problem.isFp8 ? static_cast<size_t>(dims[3] * latentRow.bytes()) : 0, 0xff);
   std::vector<uint16_t> queries(static_cast<size_t>(bucket[0] * problem.heads * width), nan16);
   std::vector<int32_t> positions(static_cast<size_t>(bucket[0]), nowhere), tokenSequence(positions);
   expected.resize(static_cast<size_t>(tokens * problem.heads * problem.valueDim));
@@ -60,11 +62,28 @@ AttentionCase::AttentionCase(const AttentionProblem &problem, const std::vector<
         keyCache[static_cast<size_t>(row * keyWidth + i)] = bits;
         keys[static_cast<size_t>(position * keyWidth + i)] = valueOfBF16(bits);
       }
+      if (problem.isFp8) {
+        // Blocks of one row are of different sizes, too.
+        std::vector<double> latent(&keys[static_cast<size_t>(position * keyWidth)],
+                                   &keys[static_cast<size_t>(position * keyWidth)] + keyWidth);
+        for (int64_t i = 1; i < latentRow.rank; ++i) {
+          latent[static_cast<size_t>(i)] *= std::ldexp(1, static_cast<int>((position + 3 * (i / 128)) % 4) - 2);
+        }
+        uint8_t *const bytes = &fp8Cache[static_cast<size_t>(row * latentRow.bytes())];
+        storeLatentRow(latentRow, latent, bytes);
+        for (int64_t i = 0; i < keyWidth; ++i) {
+          keys[static_cast<size_t>(position * keyWidth + i)] = valueInLatentRow(latentRow, bytes, i);
+        }
+      }
       for (int64_t i = 0; i < valueWidth; ++i) {
-        const uint16_t bits = problem.valuesAreInKeys ? keyCache[static_cast<size_t>(row * keyWidth + i)]
-                                                      : bf16Of(static_cast<float>(normal(random)));
+        double &value = values[static_cast<size_t>(position * valueWidth + i)];
+        if (problem.valuesAreInKeys) {
+          value = keys[static_cast<size_t>(position * keyWidth + i)];
+          continue;
+        }
+        const uint16_t bits = bf16Of(static_cast<float>(normal(random)));
         valueCache[static_cast<size_t>(row * valueWidth + i)] = bits;
-        values[static_cast<size_t>(position * valueWidth + i)] = valueOfBF16(bits);
+        value = valueOfBF16(bits);
       }
     }
     for (int64_t position = sequences[s].cached; position < length; ++position, ++token) {
@@ -113,7 +132,7 @@ AttentionCase::AttentionCase(const AttentionProblem &problem, const std::vector<
     }
   }
   std::vector<uint8_t> before(static_cast<size_t>(bucket[0] * problem.heads * problem.valueDim * 2), untouched);
-  operands = {Operand::input(queries), Operand::input(keyCache)};
+  operands = {Operand::input(queries), problem.isFp8 ? Operand::input(fp8Cache) : Operand::input(keyCache)};
   if (!problem.valuesAreInKeys) {
     operands.push_back(Operand::input(valueCache));
   }

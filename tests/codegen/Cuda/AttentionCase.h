@@ -10,6 +10,7 @@ struct AttentionProblem {
   int64_t heads, kvHeads, keyDim, valueDim;
   double scale;         ///< Of scores.
   bool valuesAreInKeys; ///< A value is the first of its key: there is one cache.
+  bool isFp8 = false;   ///< That cache, of latents.
 };
 
 /// Of a step: tokens of a sequence that come behind those that are in the cache.

@@ -54,6 +54,11 @@ KernelCase &KernelCase::quantizedOutput(const std::vector<double> &expected, int
   return add(Operand::input(std::vector<uint8_t>(static_cast<size_t>(bucketRows * scales * 4), unwritten)));
 }
 
+KernelCase &KernelCase::checkedOutput(size_t bytes, Check check) {
+  checks.emplace_back(operands.size(), std::move(check));
+  return add(Operand::input(std::vector<uint8_t>(bytes, unwritten)));
+}
+
 std::string KernelCase::compare(const std::vector<Operand> &ran, const Expectation &expected) const {
   const Operand &before = operands[expected.operand], &after = ran[expected.operand];
   const size_t size = expected.memory == Memory::BF16 ? 2 : 4;
@@ -122,6 +127,10 @@ RunOutcome KernelCase::run(const KernelSpec &spec, const RunOrder &order, std::s
   }
   for (size_t i = 0; i < quantized.size() && wrong.empty(); ++i) {
     wrong = compare(ran, quantized[i]);
+  }
+  for (size_t i = 0; i < checks.size() && wrong.empty(); ++i) {
+    const auto &[operand, check] = checks[i];
+    wrong = check(operands[operand].bytes, ran[operand].bytes);
   }
   return outcome;
 }

@@ -3,6 +3,7 @@
 
 #include "tests/codegen/Cuda/KernelMutation.h"
 #include "tests/codegen/Cuda/Values.h"
+#include <functional>
 
 namespace elah::cuda {
 
@@ -36,6 +37,11 @@ public:
   /// Two operands, e4m3 and scales, for `expected` of `width` columns, whose own error may be `error` of their size.
   KernelCase &quantizedOutput(const std::vector<double> &expected, int64_t width, int64_t bucketRows, double error = 0);
 
+  /// An operand of another format, of so many bytes: says what is wrong with what it holds, given that and what it held
+  /// before the run.
+  using Check = std::function<std::string(std::span<const uint8_t> before, std::span<const uint8_t> after)>;
+  KernelCase &checkedOutput(size_t bytes, Check check);
+
   /// Compiles within the gates, then runs in each of the orders. Empty if all is well.
   std::string check(const KernelSpec &spec, const std::vector<RunOrder> &orders) const;
   std::string check(const KernelSpec &spec) const;
@@ -68,6 +74,7 @@ private:
   std::vector<Operand> operands;
   std::vector<Expectation> expectations;
   std::vector<Quantized> quantized;
+  std::vector<std::pair<size_t, Check>> checks; ///< Of operands.
 
   KernelCase &add(Operand operand) {
     operands.push_back(std::move(operand));

@@ -13,7 +13,8 @@ class LatentAttentionCase : public AttentionCase {
 public:
   LatentAttentionCase(const LatentAttentionShape &shape, const std::vector<SequenceStep> &sequences,
                       const LatentAttentionData &data = {})
-      : AttentionCase({shape.heads, 1, shape.rank + shape.ropeDim, shape.rank, shape.scale, true}, sequences, data) {}
+      : AttentionCase({shape.heads, 1, shape.rank + shape.ropeDim, shape.rank, shape.scale, true, shape.isFp8},
+                      sequences, data) {}
 };
 
 /// Compiles within the gates, then runs in each of the orders. Empty if all is well.
