@@ -3,6 +3,7 @@
 #include "codegen/Artifact/Manifest.h"
 #include "codegen/Artifact/Recipe.h"
 #include "dialects/Exec/Exec.h"
+#include "elah/artifact.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/MathExtras.h"
@@ -188,11 +189,14 @@ private:
     weightIndex[op.getSymNameAttr()] = manifest.weights_size();
     proto::Weight *weight = manifest.add_weights();
     weight->set_name(op.getRecipe().getWeights().front().getName().getValue().str());
+    // The processor prefetches by pages: a stream whose steps lie across their borders is up to a seventh slower.
+    uint64_t cpuAlignment = op.getBytes() >= ELAH_ARTIFACT_PAGE ? ELAH_ARTIFACT_PAGE : 64;
+    nextWeight = llvm::alignTo(nextWeight, cuda ? 256 : cpuAlignment);
     weight->set_offset(nextWeight);
     weight->set_size(op.getBytes());
     *weight->mutable_recipe() =
         describeRecipe(op.getRecipe(), [&](StringRef file) { return shardIndex.at(file.str()); });
-    nextWeight += llvm::alignTo(op.getBytes(), cuda ? 256 : 64);
+    nextWeight += op.getBytes();
   }
 
   void addKernel(exec::KernelOp op) {

@@ -15,18 +15,23 @@ Value AmxTiles::number(int tile) {
   return arith::ConstantOp::create(k.builder, k.location, k.builder.getI8IntegerAttr(static_cast<int8_t>(tile)));
 }
 
-void AmxTiles::configure(Value memory) {
+void AmxTiles::configure(Value memory, Value leftRows) {
   // Palette 1; from byte 16 on the bytes of a row of each register, from byte 48 on its rows.
+  constexpr int64_t rowsOffset = 48;
   SmallVector<int8_t> description(configBytes, 0);
   description[0] = 1;
   for (int tile = 0; tile < 8; ++tile) {
     description[16 + 2 * tile] = rowBytes;
-    description[48 + tile] = rows;
+    description[rowsOffset + tile] = rows;
   }
   auto type = VectorType::get({configBytes}, k.builder.getI8Type());
   Value bytes =
       arith::ConstantOp::create(k.builder, k.location, DenseElementsAttr::get(type, ArrayRef<int8_t>(description)));
   k.storeRaw(bytes, memory, k.integer(0), k.builder.getI8Type());
+  if (leftRows) { // Eight bytes, one a register.
+    Value rowsOfAll = k.add(k.mul(leftRows, k.integer(0x0101'0101'0101)), k.integer(rows << 48 | rows << 56));
+    k.storeRaw(rowsOfAll, memory, k.integer(rowsOffset / 8), k.builder.getI64Type());
+  }
   call("ldtilecfg", memory);
 }
 

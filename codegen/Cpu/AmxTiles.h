@@ -15,8 +15,11 @@ public:
   static constexpr int64_t pairs = 16; ///< Of bf16 values along k, in a row of the left factor.
   static constexpr int64_t configBytes = 64;
 
-  /// All registers in full size; `memory` takes the description.
-  void configure(mlir::Value memory);
+  /// The first left and right factor: sums come before them.
+  static constexpr int firstLeft = 4, firstRight = 6;
+
+  /// All registers in full size, or sums and left factors with `leftRows` rows; `memory` takes the description.
+  void configure(mlir::Value memory, mlir::Value leftRows = {});
   void release();
   void zero(int tile);
   /// Rows of 64 bytes, `stride` bytes apart.

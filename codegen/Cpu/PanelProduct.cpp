@@ -8,13 +8,15 @@
 // for all these panels, a panel's part in the first or second for all tiles of the chunk (it is converted once, into
 // scratch memory), and sums wait in scratch memory between blocks.
 //
-// With AMX the second way multiplies tiles of 16 x 16 instead (TileBlock.cpp).
+// With AMX the second way multiplies tiles of 16 x 16 instead (TileBlock.cpp), and so does the first for up to 16 rows
+// of weights that need no conversion (TileStream.cpp).
 //
 // Block scales (fp8) multiply the sums of a block of k, not the weights: e4m3 is exact in bf16, its
 // product with a scale is not. Computing in f32, blocks that are converted once are scaled then.
 #include "codegen/Cpu/PanelProduct.h"
 #include "codegen/Cpu/AmxTiles.h"
 #include "codegen/Cpu/TileBlock.h"
+#include "codegen/Cpu/TileStream.h"
 #include "codegen/Cpu/WeightVectors.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -31,7 +33,7 @@ constexpr int64_t vectorsPerPanel = 4;
 constexpr int64_t mostBlockSteps = 512;
 /// The same with AMX: half a panel's block, 16 KiB, and 32 rows of it then fit the first-level cache together.
 constexpr int64_t mostTileSteps = 128;
-constexpr int64_t mostStreamedTileRows = 2; ///< More rows than that are for AMX.
+constexpr int64_t mostStreamedTileRows = 2; ///< More rows of weights that need conversion are for AMX.
 
 /// Rows of a chunk, and panels that share its rows in a block: what waits in the second-level cache are the rows' part
 /// of a block and the sums of all these panels.
@@ -90,6 +92,9 @@ struct ScratchPlan {
     end = tiles +
           (hasTiles ? static_cast<int64_t>(tileBlockScratch(chunkRows(target, compute), steps / AmxTiles::pairs, parts))
                     : 0);
+    if (TileStream::supports(target, packing, compute)) {
+      end = std::max(end, tiles + static_cast<int64_t>(TileStream::scratchBytes(packing, compute)));
+    }
   }
 };
 
@@ -106,7 +111,8 @@ public:
   }
 
   void emit(Value firstPanel, Value endPanel) {
-    int64_t mostStreamed = hasTiles ? mostStreamedTileRows : k.target.tileRows;
+    bool streamsTiles = TileStream::supports(k.target, packing, p.compute);
+    int64_t mostStreamed = streamsTiles ? TileStream::mostRows : hasTiles ? mostStreamedTileRows : k.target.tileRows;
     k.ifElse(
         k.greater(p.rows, k.integer(mostStreamed)), {},
         [&] {
@@ -114,6 +120,10 @@ public:
           return Values{};
         },
         [&] {
+          if (streamsTiles) {
+            k.ifThen(k.greater(p.rows, k.integer(0)), [&] { emitTileStream(firstPanel, endPanel); });
+            return Values{};
+          }
           for (int64_t rows = 1; rows <= mostStreamed; ++rows) {
             k.ifThen(k.equal(p.rows, k.integer(rows)), [&] {
               forEachPanel(firstPanel, endPanel, [&] {
@@ -236,6 +246,15 @@ private:
   }
 
   //===--- Few rows: one stream ---===//
+  void emitTileStream(Value firstPanel, Value endPanel) {
+    TileStream stream(k, p, tileScratch);
+    forEachPanel(firstPanel, endPanel, [&] {
+      stream.multiply(panelWeights, sums);
+      emitEpilogue(k.integer(0), p.rows);
+    });
+    stream.end();
+  }
+
   void emitStream(int64_t rows) {
     SmallVector<Row> inputs = inputRows(k.integer(0), rows);
     // High and low parts have sums of their own where there are registers for them: fewer products wait for others.
@@ -359,7 +378,6 @@ private:
       TileBlock block = tileBlock(first, count);
       block.tiles = k.min(k.integer(tilesPerBlock), k.sub(k.integer(tiles), tile));
       block.firstValue = k.mul(tile, k.integer(tileValues));
-      block.isConverted = weights.isConverted();
       emitTileCopies(k, block);
       Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
       forEachPanel(firstPanel, endPanel, [&] {
@@ -384,7 +402,6 @@ private:
       block.tiles = k.integer(1);
       block.restValues = rest;
       block.weights = unpacked;
-      block.isConverted = true;
       emitTileCopies(k, block);
       forEachPanel(firstPanel, endPanel, [&] {
         k.loop(k.integer(0), k.integer(restSteps), k.integer(1),

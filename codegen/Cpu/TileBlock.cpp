@@ -19,7 +19,6 @@ namespace {
 constexpr int64_t tileValues = 2 * AmxTiles::pairs;
 constexpr int64_t pairRows = 2 * AmxTiles::rows;
 constexpr int64_t panelColumns = 64;
-constexpr int64_t prefetchTiles = 2;
 constexpr int64_t tileBytes = AmxTiles::rows * AmxTiles::rowBytes;
 constexpr int64_t panelRowBytes = panelColumns * 4; ///< A step of bf16 pairs, or a row of sums.
 
@@ -169,8 +168,10 @@ private:
           Value turn = k.add(k.add(k.mul(k.div(row, k.integer(pairRows)), k.mul(b.tiles, k.integer(2))), tile),
                              half == 0 ? k.integer(0) : b.tiles);
           Value first = k.mul(k.mul(turn, linesAhead), k.integer(64));
-          k.loop(k.integer(0), linesAhead, k.integer(1),
-                 [&](Value line) { fetch(k.add(first, k.mul(line, k.integer(64))), 64, b.ahead, /*hint=*/2); });
+          k.loop(k.integer(0), linesAhead, k.integer(1), [&](Value line) {
+            Value address = at(b.ahead, k.add(first, k.mul(line, k.integer(64))));
+            LLVM::Prefetch::create(k.builder, k.location, address, /*rw=*/0, /*hint=*/2, /*cache=*/1);
+          });
         }
         // Weights stay in the first-level cache for all rows, whose values pass through.
         Value upper = at(left.address, k.mul(tile, k.integer(left.tileBytes)));
@@ -201,7 +202,6 @@ private:
     TileRows rows = copiesAt(row);
     begin([&](int i) { return sumsAt(row, 0, i); });
     k.loop(k.integer(0), b.tiles, k.integer(1), [&](Value tile) {
-      prefetch(tile);
       Value left = at(rows.address, k.mul(tile, k.integer(rows.tileBytes)));
       for (int part = 0; part < parts; ++part) {
         amx.load(4 + part, at(left, part * rows.lowBytes), rows.stride);
@@ -218,22 +218,6 @@ private:
       amx.store(i, sumsAt(row, 0, i), panelStride);
     }
     addScaled(row, count);
-  }
-
-  /// So few rows read their weights once: a stream from memory, if no block of them was converted first.
-  void prefetch(Value tile) {
-    if (!b.isConverted) {
-      int64_t tileBytes = AmxTiles::pairs * panelRowBytes;
-      fetch(k.mul(k.add(tile, k.integer(prefetchTiles)), k.integer(tileBytes)), tileBytes, b.weights, /*hint=*/3);
-    }
-  }
-
-  /// Asks for memory: hint 3 is the first-level cache, 2 the second.
-  void fetch(Value offset, int64_t size, Value base, unsigned hint) {
-    for (int64_t line = 0; line < size; line += 64) {
-      Value address = at(base, k.add(offset, k.integer(line)));
-      LLVM::Prefetch::create(k.builder, k.location, address, /*rw=*/0, hint, /*cache=*/1);
-    }
   }
 
   void addScaled(Value row, Value count) {

@@ -17,7 +17,6 @@ struct TileBlock {
   int64_t mostTiles = 0;              ///< At most.
   int64_t restValues = 0;             ///< If not 0: one tile, of which only so many values lie in a row.
   mlir::Value weights;                ///< Address of the block's first step, in bf16.
-  bool isConverted = false;           ///< Whether they are in a cache, as they were converted just now.
   mlir::Value ahead;                  ///< Address of the weights that come next, to be fetched meanwhile; or null.
   mlir::Value sums;                   ///< Of these rows: f32, a panel wide.
   mlir::Value isFirst;                ///< Whether sums begin here, whatever lies there. Null: they do not.

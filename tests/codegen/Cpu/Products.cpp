@@ -291,7 +291,7 @@ TEST_P(Products, Gemm) {
     std::vector<float> biasValues = random.numbers(c.n);
     auto bias = bufferOf(biasValues);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
-    for (int64_t rows : {1, 2, 3, 5, 6, 7, 13, 50, 261}) {
+    for (int64_t rows : {1, 2, 3, 5, 6, 7, 13, 16, 17, 50, 261}) {
       Rows input(c.input, rows, c.k, c.inputGap), output(c.output, rows, columns, c.outputGap);
       input.fill(random);
       std::vector<double> inputs, expected, found;
@@ -354,6 +354,8 @@ TEST_P(Products, GroupedGemm) {
     cases.push_back({F8, input, input, 2 * 72, 144, true, true, 128, 128});
     cases.push_back({F8, input, F32, 100, 72, false, false, 128, 128});
     cases.push_back({BF16, input, F32, 64, 50, false, true, 0, 0});
+    cases.push_back({BF16, input, input, 2 * 72, 160, true, true, 0, 0});
+    cases.push_back({BF16, input, F32, 100, 64, false, false, 0, 0});
   }
   // Rows of each expert: none, one, as many as a tile, more.
   std::vector<int32_t> counts = {0, 1, 0, 6, 5, 19, 0};
@@ -440,9 +442,9 @@ TEST_P(Products, GroupedGemm) {
 TEST_P(Products, HeadGemm) {
   CpuTarget target = testTarget(GetParam());
   using enum Format;
-  int64_t heads = 3, n = 70, k = 45, inputStride = 60, inputOffset = 7, outputStride = 90, outputOffset = 13;
+  int64_t heads = 3, n = 70, inputStride = 60, inputOffset = 7, outputStride = 90, outputOffset = 13;
   Random random(3);
-  for (Format input : {F32, BF16, Split}) {
+  for (auto [input, k] : {std::pair(F32, 45), {BF16, 45}, {Split, 45}, {BF16, 32}, {Split, 32}}) {
     if (input != F32 && !target.hasBF16Dot) {
       continue;
     }
