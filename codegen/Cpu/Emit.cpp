@@ -22,6 +22,7 @@ uint64_t emitFamily(Operation *op, KernelBuilder &kernel) {
       .Case([&](kernel::EmbedOp op) { return emitEmbed(op, kernel); })
       .Case([&](kernel::ExpertPlanOp op) { return emitExpertPlan(op, kernel); })
       .Case([&](kernel::GemmOp op) { return emitGemm(op, kernel); })
+      .Case([&](kernel::GenericOp op) { return emitGeneric(op, kernel); })
       .Case([&](kernel::GroupedGemmOp op) { return emitGroupedGemm(op, kernel); })
       .Case([&](kernel::HeadGemmOp op) { return emitHeadGemm(op, kernel); })
       .Case([&](kernel::LatentAppendOp op) { return emitLatentAppend(op, kernel); })

@@ -13,6 +13,7 @@ uint64_t emitCombine(kernel::CombineOp op, KernelBuilder &kernel);
 uint64_t emitEmbed(kernel::EmbedOp op, KernelBuilder &kernel);
 uint64_t emitExpertPlan(kernel::ExpertPlanOp op, KernelBuilder &kernel);
 uint64_t emitGemm(kernel::GemmOp op, KernelBuilder &kernel);
+uint64_t emitGeneric(kernel::GenericOp op, KernelBuilder &kernel);
 uint64_t emitGroupedGemm(kernel::GroupedGemmOp op, KernelBuilder &kernel);
 uint64_t emitHeadGemm(kernel::HeadGemmOp op, KernelBuilder &kernel);
 uint64_t emitLatentAppend(kernel::LatentAppendOp op, KernelBuilder &kernel);

@@ -18,8 +18,10 @@ std::string typeName(const std::string &family) {
   return name;
 }
 
-/// FNV-1a, 64 bits.
-std::string hashed(const std::string &text) {
+} // namespace
+
+// FNV-1a, 64 bits.
+std::string fingerprintOf(const std::string &text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (char letter : text) {
     hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
@@ -28,8 +30,6 @@ std::string hashed(const std::string &text) {
   std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
   return digits;
 }
-
-} // namespace
 
 std::string floatLiteral(double value) {
   char text[64];
@@ -85,7 +85,7 @@ KernelText &KernelText::table(const char *name, const std::vector<double> &value
   }
   tables += text + "};\n";
   arguments += std::string(", ") + name;
-  symbol += std::string("_") + name + hashed(text);
+  symbol += std::string("_") + name + fingerprintOf(text);
   return *this;
 }
 

@@ -11,6 +11,9 @@ namespace elah::cuda {
 /// A number in f32 as CUDA C++ text, exactly.
 std::string floatLiteral(double value);
 
+/// Sixteen hexadecimal digits that tell one text from another.
+std::string fingerprintOf(const std::string &text);
+
 /// Of a text a part of an identifier: different texts that a kernel may have give different parts.
 std::string identifierPart(const std::string &text);
 

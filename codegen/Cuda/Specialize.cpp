@@ -8,6 +8,8 @@
 #include "codegen/Cuda/Embed.h"
 #include "codegen/Cuda/ExpertPlan.h"
 #include "codegen/Cuda/Fp8Gemm.h"
+#include "codegen/Cuda/Generic.h"
+#include "codegen/Cuda/GenericBody.h"
 #include "codegen/Cuda/GroupedGemm.h"
 #include "codegen/Cuda/LatentAppend.h"
 #include "codegen/Cuda/LatentAttention.h"
@@ -50,7 +52,7 @@ public:
   Specs specialize(Operation *op) {
     return TypeSwitch<Operation *, Specs>(op)
         .Case<kernel::AttentionOp, kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp,
-              kernel::GemmOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
+              kernel::GemmOp, kernel::GenericOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
               kernel::LatentAttentionOp, kernel::QuantizeOp, kernel::RmsNormOp, kernel::RopeAppendOp,
               kernel::RopeTableOp, kernel::RouteOp>([&](auto known) { return specs(known); })
         .Default([](Operation *unknown) -> Specs {
@@ -96,6 +98,23 @@ private:
   Specs specs(kernel::QuantizeOp op) {
     cuda::QuantizeShape shape{rowElementOf(op.getInput()), widthOf(op.getInput()), pitchOf(op.getInput())};
     return std::vector{cuda::specializeQuantize(shape, cuda::chooseRowSchedule(shape.units()))};
+  }
+
+  Specs specs(kernel::GenericOp op) {
+    cuda::GenericShape shape;
+    for (Value input : op.getInputs()) {
+      bool isVector = cast<MemRefType>(input.getType()).getRank() == 1;
+      shape.inputs.push_back({rowElementOf(input), isVector ? 0 : pitchOf(input)});
+    }
+    shape.output = rowElementOf(op.getOutput());
+    shape.width = widthOf(op.getOutput());
+    shape.outputPitch = pitchOf(op.getOutput());
+    shape.isOfLogitRows = exec::rowsOf(op.getOutput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    shape.body = cudaStatementsOf(op.getBody().front());
+    if (std::string reason = cuda::whyNoGeneric(shape); !reason.empty()) {
+      return noKernel(op, reason);
+    }
+    return std::vector{cuda::specializeGeneric(shape, cuda::chooseRowSchedule(shape.units()))};
   }
 
   //===--- Experts ---===//

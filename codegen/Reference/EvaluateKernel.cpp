@@ -1,6 +1,7 @@
 // The oracle of kernels: what each operation of the kernel dialect means, written as its description says it, one
 // element after the other. Nothing is fast in here, nothing is shared with the kernels.
 #include "codegen/Reference/EvaluateKernel.h"
+#include "codegen/Reference/EvaluateBody.h"
 #include "dialects/Exec/Exec.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -187,6 +188,25 @@ public:
         values.push_back(input.get(t, i));
       }
       output.set(t, 0, values);
+    }
+  }
+
+  void run(kernel::GenericOp op) {
+    SmallVector<Rows> inputs;
+    for (OpOperand &input : op.getInputsMutable()) {
+      inputs.emplace_back(of(input));
+    }
+    Rows output(of(op.getOutputMutable()));
+    bool ofLogits = exec::rowsOf(op.getOutput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    SmallVector<double> elements(inputs.size());
+    for (int64_t t = 0; t < (ofLogits ? logitRows : tokens); ++t) {
+      for (int64_t i = 0; i < output.width; ++i) {
+        for (auto [element, input, value] : llvm::zip_equal(elements, inputs, op.getInputs())) {
+          bool isVector = cast<MemRefType>(value.getType()).getRank() == 1;
+          element = isVector ? input.get(i) : input.get(t, i);
+        }
+        output.set(t, i, evaluateBody(op.getBody().front(), elements));
+      }
     }
   }
 
@@ -626,7 +646,7 @@ llvm::Error evaluateKernel(Operation *op, ArrayRef<KernelOperand> operands, cons
   Evaluation evaluation(operands, dims, options);
   return TypeSwitch<Operation *, llvm::Error>(op)
       .Case<kernel::AttentionOp, kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp,
-            kernel::GemmOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
+            kernel::GemmOp, kernel::GenericOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
             kernel::LatentAttentionOp, kernel::QuantizeOp, kernel::RmsNormOp, kernel::RopeAppendOp, kernel::RopeTableOp,
             kernel::RouteOp>([&](auto known) {
         evaluation.run(known);

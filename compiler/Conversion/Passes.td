@@ -36,6 +36,7 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
     - *Fusion.* Linear maps of one input are one product over stacked panels, whose consumers look at its columns. Gate,
       up and `r1.swiglu` are one product. A shared expert of the routed ones' shape is one more of them, chosen by every
       token. The final norm is computed only for tokens whose logits are wanted.
+    - *Leftovers.* Elementwise arithmetic on rows that no composite holds is `kernel.generic`, one for a chain.
     - *Attention.* Latent attention is absorbed in every step: `expand` is split into one matrix per head for the query
       and one for the value, and the cache keeps latents only. One table of rotations serves all layers.
     - *Precision.* bf16 and f8 weights are multiplied in bf16 on targets that have such products, f32 and f16 weights in

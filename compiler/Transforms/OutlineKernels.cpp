@@ -23,8 +23,15 @@ Attribute identityOf(Operation *op) {
     operands.push_back(TypeAttr::get(operand.getType()));
     operands.push_back(exec::rowsOf(operand));
   }
-  return builder.getArrayAttr(
-      {builder.getStringAttr(op->getName().getStringRef()), op->getAttrDictionary(), builder.getArrayAttr(operands)});
+  std::string body; // Of kernel.generic; regions are no attributes.
+  llvm::raw_string_ostream text(body);
+  for (Region &region : op->getRegions()) {
+    for (Operation &inner : region.getOps()) {
+      inner.print(text, OpPrintingFlags().useLocalScope());
+    }
+  }
+  return builder.getArrayAttr({builder.getStringAttr(op->getName().getStringRef()), op->getAttrDictionary(),
+                               builder.getArrayAttr(operands), builder.getStringAttr(body)});
 }
 
 /// The name of a kernel, as a profile shows it: "gemm_f8_n24576_k1536", "rms_norm".

@@ -44,9 +44,9 @@ public:
       }
     }
     TypeSwitch<Operation *>(op)
-        .Case<kernel::EmbedOp, kernel::RmsNormOp, kernel::QuantizeOp, kernel::DispatchOp, kernel::GemmOp,
-              kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::RouteOp, kernel::ExpertPlanOp, kernel::CombineOp,
-              kernel::RopeTableOp, kernel::RopeAppendOp, kernel::AttentionOp, kernel::LatentAppendOp,
+        .Case<kernel::EmbedOp, kernel::GenericOp, kernel::RmsNormOp, kernel::QuantizeOp, kernel::DispatchOp,
+              kernel::GemmOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::RouteOp, kernel::ExpertPlanOp,
+              kernel::CombineOp, kernel::RopeTableOp, kernel::RopeAppendOp, kernel::AttentionOp, kernel::LatentAppendOp,
               kernel::LatentAttentionOp>([&](auto known) { fill(known); });
   }
 
@@ -205,6 +205,13 @@ private:
       setIntegers(*rows, randomIntegers(step.dims[2], tokens()));
     }
     keepScales(norm.getOutputScalesMutable());
+  }
+  void fill(kernel::GenericOp generic) {
+    for (OpOperand &input : generic.getInputsMutable()) {
+      if (cast<MemRefType>(input.get().getType()).getRank() == 1) {
+        isWeight(input);
+      }
+    }
   }
   void fill(kernel::QuantizeOp quantize) { keepContents(quantize.getOutputScalesMutable()); }
   void fill(kernel::DispatchOp dispatch) {

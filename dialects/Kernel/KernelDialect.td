@@ -23,6 +23,7 @@ def Kernel_Dialect : Dialect {
     values / 448.
   }];
   let cppNamespace = "::elah::kernel";
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"]; // In kernel.generic.
   let useDefaultAttributePrinterParser = 1;
 }
 

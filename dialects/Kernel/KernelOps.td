@@ -301,4 +301,37 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", "1", "getHeadGroups
   let hasVerifier = 1;
 }
 
+//===--- What no family has ---===//
+
+def Kernel_GenericOp : Kernel_Op<"generic", "1", "1", "getOutput()",
+                                [IsolatedFromAbove, SingleBlock]> {
+  let summary = "Elementwise arithmetic that no family has: output[t, i] = body(inputs[t, i] or inputs[i], ...).";
+  let description = [{
+    The body is told in f32 scalars, one argument for each input: rows give their element, a vector the element of its
+    column. CPUs run it on vectors, a GPU gets it as CUDA C++.
+
+        kernel.generic %rows, %scales to %output : memref<?x64xf32>, memref<64xf32>, memref<?x64xf32> {
+        ^bb0(%x: f32, %scale: f32):
+          %y = arith.mulf %x, %scale : f32
+          %z = math.tanh %y : f32
+          kernel.yield %z : f32
+        }
+
+    (C1) the body has one f32 argument for each input.
+    (C2) inputs are as wide as the output: rows of that width, or vectors of so many elements.
+    (C3) the body has only operations of arith and math that every target has: constant, addf, subf, mulf, divf, negf,
+    maximumf, minimumf; absf, ceil, erf, exp, floor, log, roundeven, sqrt, tanh.
+  }];
+  let arguments = (ins Variadic<AnyTypeOf<[Rows, VectorF32]>>:$inputs, Rows:$output);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$inputs `to` $output attr-dict `:` type(operands) $body";
+  let hasVerifier = 1;
+}
+
+def Kernel_YieldOp : Op<Kernel_Dialect, "yield", [Terminator, HasParent<"GenericOp">]> {
+  let summary = "The element that the body of kernel.generic makes.";
+  let arguments = (ins F32:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
 #endif

@@ -3,6 +3,7 @@
 // from these numbers, and no one checks them later.
 #include "dialects/Kernel/Kernel.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace elah::kernel;
@@ -384,4 +385,40 @@ LogicalResult LatentAttentionOp::verify() {
     return failure();
   }
   return expectPositive(*this, {{"page_tokens", getPageTokens()}}); // latent_attention_c3
+}
+
+static bool isOfGenericBody(Operation &op) {
+  if (isa<YieldOp>(op)) {
+    return true;
+  }
+  static const llvm::StringSet<> known = {
+      "arith.constant", "arith.addf",     "arith.subf",     "arith.mulf", "arith.divf", "arith.negf",
+      "arith.maximumf", "arith.minimumf", "math.absf",      "math.ceil",  "math.erf",   "math.exp",
+      "math.floor",     "math.log",       "math.roundeven", "math.sqrt",  "math.tanh"};
+  return known.contains(op.getName().getStringRef()) &&
+         llvm::all_of(op.getResultTypes(), [](Type type) { return type.isF32(); });
+}
+
+LogicalResult GenericOp::verify() {
+  Block &body = getBody().front();
+  bool isOfNumbers = body.getNumArguments() == getInputs().size() &&
+                     llvm::all_of(body.getArgumentTypes(), [](Type type) { return type.isF32(); });
+  if (!isOfNumbers) { // generic_c1
+    return emitOpError() << "body must have one f32 argument for each of " << getInputs().size() << " inputs, found "
+                         << TypeRange(body.getArgumentTypes());
+  }
+  for (Value input : getInputs()) {
+    bool isVector = cast<MemRefType>(input.getType()).getRank() == 1;
+    if (failed(isVector ? expectLength(*this, "vectors", input, width(getOutput()))
+                        : expectWidth(*this, "rows", input, width(getOutput())))) { // generic_c2
+      return failure();
+    }
+  }
+  for (Operation &op : body) {
+    if (!isOfGenericBody(op)) { // generic_c3
+      return emitOpError() << "body must be of arith and math on f32 that every target has, found '" << op.getName()
+                           << "'";
+    }
+  }
+  return success();
 }

@@ -246,19 +246,14 @@ LogicalResult lower(r1::SliceOp op, ProgramBuilder &program) {
 }
 
 LogicalResult lower(r1::AddOp op, ProgramBuilder &program) {
-  if (op.getLhs().getType() != op.getType() || op.getRhs().getType() != op.getType()) {
-    return op.emitOpError() << "expected a sum of equal types, found " << op.getLhs().getType() << " and "
-                            << op.getRhs().getType();
-  }
   SmallVector<Operation *> terms;
   Value residual;
   for (Value operand : op->getOperands()) {
     auto waiting = program.terms.find(operand);
     if (waiting != program.terms.end()) {
       terms.append(waiting->second);
-    } else if (residual) {
-      return op.emitOpError() << "expected the result of a linear map or of experts, used only here, as one operand";
     } else {
+      assert(!residual && "a sum without terms is no residual sum");
       residual = operand;
     }
   }

@@ -40,6 +40,10 @@ mlir::LogicalResult lower(r1::ExpertsOp op, ProgramBuilder &program);
 /// Adds the experts' weighted sum to `residual`.
 mlir::LogicalResult addExperts(r1::ExpertsOp op, mlir::Value residual, ProgramBuilder &program);
 
+//===--- LowerLeftovers.cpp ---===//
+/// Elementwise operations for which isLeftover holds: one kernel for a chain of them.
+mlir::LogicalResult lowerLeftover(mlir::Operation &op, ProgramBuilder &program);
+
 } // namespace elah
 
 #endif

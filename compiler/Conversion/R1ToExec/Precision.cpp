@@ -6,7 +6,7 @@
 // |y|^2)), and a router's choice where scores are nearly equal; so does a cache in bf16, by 1e-5. Split into two bf16,
 // it loses 2^-17: the same weights are read, and only the multiplications double.
 #include "compiler/Conversion/R1ToExec/Precision.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "compiler/Conversion/R1ToExec/Leftovers.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -30,13 +30,13 @@ LinearRole roleOf(r1::LinearOp linear) {
     return LinearRole::Plain;
   }
   Operation *user = *result.getUsers().begin();
-  if (isa<r1::AddOp>(user)) {
+  if (auto sum = dyn_cast<r1::AddOp>(user); sum && isResidualSum(sum)) {
     return LinearRole::Residual;
   }
   if (isa<r1::SwigluOp>(user)) {
     return LinearRole::GateOrUp;
   }
-  return isa<func::ReturnOp>(user) ? LinearRole::Logits : LinearRole::Plain;
+  return becomesLogits(result) ? LinearRole::Logits : LinearRole::Plain;
 }
 
 kernel::Compute Precision::computeOf(Value weight) const {

@@ -3,6 +3,7 @@
 // with. Two things are known beforehand: in what a product is computed (Precision) and what reads a
 // value, so that it is written in the type and for the tokens wanted.
 #include "compiler/Conversion/Passes.h"
+#include "compiler/Conversion/R1ToExec/Leftovers.h"
 #include "compiler/Conversion/R1ToExec/Lowerings.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -68,13 +69,17 @@ LogicalResult checkActivations(Operation &op) {
 }
 
 LogicalResult lowerOperation(Operation &op, ProgramBuilder &program) {
+  if (isLeftover(&op)) {
+    return lowerLeftover(op, program);
+  }
   if (failed(checkActivations(op))) {
     return failure();
   }
   return TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<r1::AddOp, r1::AttentionOp, r1::EmbeddingOp, r1::ExpertsOp, r1::LatentAttentionOp, r1::LinearOp,
             r1::RmsNormOp, r1::RouteOp, r1::SliceOp, r1::SwigluOp>([&](auto known) { return lower(known, program); })
-      .Case([](r1::WeightOp) { return success(); }) // Its users name it in their recipes.
+      .Case([](r1::WeightOp) { return success(); })   // Its users name it in their recipes.
+      .Case([](r1::ConstantOp) { return success(); }) // A part of the arithmetic that reads it.
       .Case([&](func::ReturnOp result) -> LogicalResult {
         Value logits = program.logitRowsOf(result.getOperand(0), kernel::Compute::F32);
         if (!logits) {
@@ -86,7 +91,11 @@ LogicalResult lowerOperation(Operation &op, ProgramBuilder &program) {
         exec::ReturnOp::create(program.builder, result.getLoc(), logits);
         return success();
       })
-      .Default([](Operation *unknown) { return unknown->emitOpError() << "has no kernel: expected composites of r1"; });
+      .Default(
+          [](Operation *unknown) {
+            return unknown->emitOpError()
+                   << "has no kernel: expected composites of r1, and between them elementwise arithmetic on rows";
+          });
 }
 
 struct ConvertR1ToExec : impl::ConvertR1ToExecBase<ConvertR1ToExec> {

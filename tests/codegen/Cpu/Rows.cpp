@@ -76,6 +76,80 @@ TEST_P(RowKernels, Split) {
   }
 }
 
+TEST_P(RowKernels, GenericFunctions) {
+  struct Function {
+    const char *name;
+    double (*expected)(double);
+    bool isOfPositive;
+  };
+  const std::vector<Function> functions = {
+      {"absf", std::fabs, false}, {"ceil", std::ceil, false},           {"erf", std::erf, false},
+      {"exp", std::exp, false},   {"floor", std::floor, false},         {"log", std::log, true},
+      {"sqrt", std::sqrt, true},  {"roundeven", std::nearbyint, false}, {"tanh", std::tanh, false}};
+  int64_t tokens = 3, width = 83;
+  std::string text;
+  for (const Function &function : functions) {
+    text += llvm::formatv("exec.kernel @{0}(%x: memref<?x{1}xf32>, %o: memref<?x{1}xf32>) rows [#exec.extent<tokens>, "
+                          "#exec.extent<tokens>] {{\nkernel.generic %x to %o : memref<?x{1}xf32>, memref<?x{1}xf32> "
+                          "{{\n^bb0(%a: f32):\n%y = math.{0} %a : f32\nkernel.yield %y : f32\n}\n}\n",
+                          function.name, width);
+  }
+  Kernels kernels(GetParam(), "module {\n" + text + "}\n");
+  ASSERT_FALSE(HasFailure());
+  std::vector<float> x = Random(34).numbers(tokens * width, 6);
+  x[0] = 0, x[1] = 2.5f, x[2] = -0.5f, x[3] = 1e-3f, x[4] = -60, x[5] = 60;
+  for (const Function &function : functions) {
+    std::vector<float> arguments = x;
+    for (float &value : arguments) {
+      value = function.isOfPositive ? std::fabs(value) : value;
+    }
+    auto input = bufferOf(arguments);
+    Buffer output(tokens * width * 4);
+    kernels.run(function.name, {input->data(), output.data()}, {.tokens = tokens}, tokens);
+    for (int64_t i = 0; i < tokens * width; ++i) {
+      double expected = function.expected(static_cast<double>(arguments[i])), found = output.as<float>()[i];
+      ASSERT_TRUE(found == expected || std::fabs(found - expected) <= 1e-6 * std::fabs(expected) + 1e-37)
+          << function.name << "(" << arguments[i] << ") = " << found << ", expected " << expected;
+    }
+  }
+}
+
+TEST_P(RowKernels, GenericOperands) {
+  // Rows longer than they are wide, rows of bf16, and a vector; NaN stays NaN.
+  int64_t tokens = 4, width = 45, stride = 50;
+  std::string text = llvm::formatv(
+      "module {{\nexec.kernel @mix(%x: memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, %h: memref<?x{0}xbf16>, %v: "
+      "memref<{0}xf32>, %o: memref<?x{0}xf32>) rows [#exec.extent<tokens>, #exec.extent<tokens>, #exec.extent<{0}>, "
+      "#exec.extent<tokens>] {{\nkernel.generic %x, %h, %v to %o : memref<?x{0}xf32, strided<[{1}, 1], offset: ?>>, "
+      "memref<?x{0}xbf16>, memref<{0}xf32>, memref<?x{0}xf32> {{\n^bb0(%a: f32, %b: f32, %c: f32):\n%half = "
+      "arith.constant 0.5 : f32\n%0 = arith.mulf %b, %c : f32\n%1 = arith.subf %a, %0 : f32\n%2 = arith.maximumf %1, "
+      "%half : f32\nkernel.yield %2 : f32\n}\n}\n}\n",
+      width, stride);
+  Kernels kernels(GetParam(), text);
+  ASSERT_FALSE(HasFailure());
+  Random random(35);
+  std::vector<float> x = random.numbers(tokens * stride), factors = random.numbers(width);
+  std::vector<uint16_t> halves;
+  for (float value : random.numbers(tokens * width)) {
+    halves.push_back(toBF16(value));
+  }
+  x[7] = std::nanf("");
+  auto rows = bufferOf(x), others = bufferOf(halves), vector = bufferOf(factors);
+  Buffer output(tokens * width * 4);
+  kernels.run("mix", {rows->data(), others->data(), vector->data(), output.data()}, {.tokens = tokens}, tokens);
+  for (int64_t token = 0; token < tokens; ++token) {
+    for (int64_t i = 0; i < width; ++i) {
+      float found = output.as<float>()[token * width + i];
+      float expected = x[token * stride + i] - fromBF16(halves[token * width + i]) * factors[i];
+      if (std::isnan(expected)) {
+        ASSERT_TRUE(std::isnan(found));
+      } else {
+        ASSERT_NEAR(found, std::max(expected, 0.5f), 1e-6);
+      }
+    }
+  }
+}
+
 TEST_P(RowKernels, RmsNorm) {
   Random random(32);
   int64_t tokens = 7, picked = 3;

@@ -619,3 +619,48 @@ func.func @gemm_c2_f8(%x: memref<?x128xbf16>, %w: memref<16384xi8>, %s: memref<1
     : memref<?x128xbf16>, memref<16384xi8>, memref<1xf32>, memref<?x128xf32>
   return
 }
+
+// -----
+
+func.func @generic_c1(%x: memref<?x64xf32>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{body must have one f32 argument for each of 1 inputs, found}}
+  kernel.generic %x to %o : memref<?x64xf32>, memref<?x64xf32> {
+  ^bb0(%a: f32, %b: f32):
+    kernel.yield %a : f32
+  }
+  return
+}
+
+// -----
+
+func.func @generic_c2_rows(%x: memref<?x32xf32>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{rows must be 64 wide, found 'memref<?x32xf32>'}}
+  kernel.generic %x to %o : memref<?x32xf32>, memref<?x64xf32> {
+  ^bb0(%a: f32):
+    kernel.yield %a : f32
+  }
+  return
+}
+
+// -----
+
+func.func @generic_c2_vector(%x: memref<32xf32>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{vectors must have 64 elements, found 'memref<32xf32>'}}
+  kernel.generic %x to %o : memref<32xf32>, memref<?x64xf32> {
+  ^bb0(%a: f32):
+    kernel.yield %a : f32
+  }
+  return
+}
+
+// -----
+
+func.func @generic_c3(%x: memref<?x64xf32>, %o: memref<?x64xf32>) {
+  // expected-error@+1 {{body must be of arith and math on f32 that every target has, found 'math.cbrt'}}
+  kernel.generic %x to %o : memref<?x64xf32>, memref<?x64xf32> {
+  ^bb0(%a: f32):
+    %y = math.cbrt %a : f32
+    kernel.yield %y : f32
+  }
+  return
+}

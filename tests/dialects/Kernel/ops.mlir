@@ -107,3 +107,17 @@ func.func @latent(%i: memref<?xi32>, %table: memref<?x8xf32>, %q: memref<?x96xf3
       memref<?xi32>, memref<?x128xbf16>
   return
 }
+
+// CHECK-LABEL: func.func @generic
+func.func @generic(%rows: memref<?x64xbf16>, %factors: memref<64xf32>, %o: memref<?x64xf32>) {
+  // CHECK: kernel.generic %{{.*}}, %{{.*}} to %{{.*}} : memref<?x64xbf16>, memref<64xf32>, memref<?x64xf32> {
+  // CHECK-NEXT: ^bb0(%[[X:.*]]: f32, %[[FACTOR:.*]]: f32):
+  // CHECK-NEXT: %[[Y:.*]] = arith.mulf %[[X]], %[[FACTOR]] : f32
+  // CHECK-NEXT: kernel.yield %[[Y]] : f32
+  kernel.generic %rows, %factors to %o : memref<?x64xbf16>, memref<64xf32>, memref<?x64xf32> {
+  ^bb0(%x: f32, %factor: f32):
+    %y = arith.mulf %x, %factor : f32
+    kernel.yield %y : f32
+  }
+  return
+}

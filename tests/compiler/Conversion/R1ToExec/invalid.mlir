@@ -81,43 +81,6 @@ module attributes {r1.max_context = 128 : i64} {
 !m = tensor<64x64xbf16>
 !v = tensor<64xbf16>
 
-// Two sums meet.
-module attributes {r1.max_context = 128 : i64} {
-  func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
-    %table = r1.weight [#embed] : tensor<100x64xbf16>
-    %scale = r1.weight [#vector] : !v
-    %w = r1.weight [#square] : !m
-    %two = r1.weight [#pair] : tensor<2x64xbf16>
-    %h = r1.embedding %tokens, %table : (!i, tensor<100x64xbf16>) -> !rows
-    %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
-    %a = r1.linear %x, %w : (!rows, !m) -> !rows
-    %b = r1.linear %x, %w : (!rows, !m) -> !rows
-    %s1 = r1.add %a, %b : !rows
-    %n = r1.rms_norm %s1, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
-    // expected-error@+1 {{expected the result of a linear map or of experts, used only here, as one operand}}
-    %s = r1.add %s1, %h : !rows
-    %c = r1.linear %n, %w : (!rows, !m) -> !rows
-    %s3 = r1.add %s, %c : !rows
-    %f = r1.rms_norm %s3, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
-    %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
-    return %l, %cache : tensor<?x100xf32>, !cache
-  }
-}
-
-// -----
-
-#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
-#square = #r1.weight<"square.weight" in "m.safetensors" at 0 size 8192 : tensor<64x64xbf16>>
-#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 128 : tensor<64xbf16>>
-#routing = #r1.routing<softmax, top_k = 2, groups = 1, top_groups = 1, group_score = max, normalize = false, scale = 1.0 : f64>
-#pair = #r1.weight<"router.weight" in "m.safetensors" at 0 size 256 : tensor<2x64xbf16>>
-#column = #r1.weight<"column.weight" in "m.safetensors" at 0 size 128 : tensor<1x64xbf16>>
-!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
-!rows = tensor<?x64xf32>
-!i = tensor<?xi32>
-!m = tensor<64x64xbf16>
-!v = tensor<64xbf16>
-
 // The factors of a swiglu have different inputs.
 module attributes {r1.max_context = 128 : i64} {
   func.func @forward(%tokens: !i, %positions: !i, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
@@ -436,7 +399,7 @@ module attributes {r1.max_context = 128 : i64} {
     %x = r1.rms_norm %h, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %c = r1.weight [#column] : tensor<1x64xbf16>
     %a = r1.linear %x, %c : (!rows, tensor<1x64xbf16>) -> tensor<?x1xf32>
-    // expected-error@+1 {{expected a sum of equal types, found 'tensor<?x64xf32>' and 'tensor<?x1xf32>'}}
+    // expected-error@+1 {{expected rows of 'tensor<?x64xf32>', found 'tensor<?x1xf32>'}}
     %s = r1.add %h, %a : (!rows, tensor<?x1xf32>) -> !rows
     %f = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (!rows, !v) -> !rows
     %l = r1.linear %f, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
@@ -566,6 +529,49 @@ module attributes {r1.max_context = 128 : i64} {
     %n = r1.rms_norm %s, %scale {epsilon = 1.0e-6} : (tensor<2x64xf32>, tensor<64xbf16>) -> tensor<2x64xf32>
     %m = r1.add %n, %n : tensor<2x64xf32>
     %l = r1.linear %h, %table : (!rows, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 12800 : tensor<100x64xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 256 : tensor<64xf32>>
+#short = #r1.weight<"short.weight" in "m.safetensors" at 0 size 4 : tensor<1xf32>>
+
+// Arithmetic with a weight that has another number of values than rows have.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x64xbf16>
+    %scale = r1.weight [#vector] : tensor<64xf32>
+    %one = r1.weight [#short] : tensor<1xf32>
+    %h = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<100x64xbf16>) -> tensor<?x64xf32>
+    // expected-error@+1 {{expected a weight with one number for each of 64 columns, found 'tensor<1xf32>'}}
+    %y = r1.mul %h, %one : (tensor<?x64xf32>, tensor<1xf32>) -> tensor<?x64xf32>
+    %f = r1.rms_norm %y, %scale {epsilon = 1.0e-6} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
+    %l = r1.linear %f, %table : (tensor<?x64xf32>, tensor<100x64xbf16>) -> tensor<?x100xf32>
+    return %l, %cache : tensor<?x100xf32>, !cache
+  }
+}
+
+// -----
+
+!cache = !r1.cache<kv, layers = 1, key_width = 64, value_width = 64>
+#embed = #r1.weight<"embed_tokens.weight" in "m.safetensors" at 0 size 400 : tensor<100x2xbf16>>
+#vector = #r1.weight<"vector.weight" in "m.safetensors" at 0 size 4 : tensor<2xbf16>>
+
+// Arithmetic with a table of numbers in the model itself.
+module attributes {r1.max_context = 128 : i64} {
+  func.func @forward(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %cache: !cache) -> (tensor<?x100xf32>, !cache) {
+    %table = r1.weight [#embed] : tensor<100x2xbf16>
+    %scale = r1.weight [#vector] : tensor<2xbf16>
+    %two = r1.constant dense<[1.0, 2.0]> : tensor<2xf32>
+    %s = r1.embedding %tokens, %table : (tensor<?xi32>, tensor<100x2xbf16>) -> tensor<?x2xf32>
+    // expected-error@+1 {{expected one number for all elements, found a constant of 'tensor<2xf32>' with several}}
+    %y = r1.mul %s, %two : (tensor<?x2xf32>, tensor<2xf32>) -> tensor<?x2xf32>
+    %f = r1.rms_norm %y, %scale {epsilon = 1.0e-6} : (tensor<?x2xf32>, tensor<2xbf16>) -> tensor<?x2xf32>
+    %l = r1.linear %f, %table : (tensor<?x2xf32>, tensor<100x2xbf16>) -> tensor<?x100xf32>
     return %l, %cache : tensor<?x100xf32>, !cache
   }
 }
