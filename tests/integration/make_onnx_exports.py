@@ -50,6 +50,8 @@ EXPORTS = {
 } | {
     "deepseek_v3_mobius": ("deepseek_v3_f32", "hand", None, False, "dense"),
     "deepseek_v3_mobius_past": ("deepseek_v3_f32", "hand", None, True, "dense"),
+    # The golden's tokens only.
+    "granite_torchscript_past": ("llama_heads_of_16", "torchscript", 17, True, None),
     "deepseek_v3_moe": ("deepseek_v3_f32_softmax", "hand", None, True, "moe"),
 }
 
@@ -96,10 +98,21 @@ def strip(path):
     onnx.save(model, path)
 
 
+def granite():
+    """A model of random weights in an architecture with multipliers of its own between what all models have."""
+    torch.manual_seed(0)
+    return transformers.GraniteForCausalLM(transformers.GraniteConfig(
+        hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=100, max_position_embeddings=256, embedding_multiplier=12.0, residual_multiplier=0.22,
+        logits_scaling=8.0, attention_multiplier=0.25, bos_token_id=0, eos_token_id=1, initializer_range=0.1,
+        attn_implementation="eager"))
+
+
 def torch_export(path, golden, exporter, opset, has_past, experts):
     arguments = {"experts_implementation": experts} if experts else {}
-    model = AutoModelForCausalLM.from_pretrained(HERE / "goldens" / golden, dtype=torch.float32,
-                                                 attn_implementation="eager" if opset < 23 else "sdpa", **arguments)
+    model = granite() if path.name.startswith("granite") else AutoModelForCausalLM.from_pretrained(
+        HERE / "goldens" / golden, dtype=torch.float32, attn_implementation="eager" if opset < 23 else "sdpa",
+        **arguments)
     model.eval()
     tokens, past_length = 5, 4 if has_past else 0
     ids = torch.arange(2 * tokens).reshape(2, tokens) + 3
