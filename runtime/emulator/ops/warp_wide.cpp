@@ -6,7 +6,8 @@
 #include <bit>
 
 // PTX ISA 9.7.9.6 and 9.7.13: lanes of a warp that exchange values: shfl vote match redux elect activemask
-// bar.warp.sync.
+// bar.warp.sync. Only the last orders memory: the others' lanes know each other's values, and may yet miss what was
+// written before (CUDA C++ Programming Guide, "Warp Shuffle Functions": "do not imply a memory barrier").
 
 namespace emulator {
 
@@ -20,18 +21,11 @@ Lanes maskOf(const Warp &warp, const Op &op, Lanes lanes) {
   return warp.read<uint32_t>(op.operands[op.maskOperand])[std::countr_zero(lanes)];
 }
 
-void tellSync(Warp &warp, const Op &op, Lanes lanes) {
-  if (warp.observer) {
-    warp.observer->warpSync(warp, op, lanes);
-  }
-}
-
 // --- shfl
 
 enum class Shuffle : int64_t { Up, Down, Butterfly, Index };
 
 Flow shuffle(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   uint32_t *d = warp.write<uint32_t>(op.operands[0]);
   const uint32_t *a = warp.read<uint32_t>(op.operands[1]), *b = warp.read<uint32_t>(op.operands[2]),
                  *c = warp.read<uint32_t>(op.operands[3]);
@@ -105,7 +99,6 @@ void decodeShuffle(Decoder &d, Op &op) {
 enum class Vote : int64_t { All, Any, Uniform, Ballot };
 
 Flow vote(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   const Lanes voters = lanes & maskOf(warp, op, lanes), yes = warp.read(op.predicates[1]) & voters;
   Lanes result = 0;
   switch (static_cast<Vote>(op.immediate)) {
@@ -146,7 +139,6 @@ void decodeVote(Decoder &d, Op &op) {
 // --- match
 
 template <typename T> Flow matchAny(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   const T *a = warp.read<T>(op.operands[1]);
   uint32_t result[warpLanes];
   forLanes(lanes, [&](unsigned lane) {
@@ -163,7 +155,6 @@ template <typename T> Flow matchAny(Warp &warp, const Op &op, Lanes lanes) {
 }
 
 template <typename T> Flow matchAll(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   const T *a = warp.read<T>(op.operands[1]);
   const T first = a[std::countr_zero(lanes)];
   bool same = true;
@@ -196,7 +187,6 @@ void decodeMatch(Decoder &d, Op &op) {
 // --- redux
 
 template <typename T, typename F> Flow reduce(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   const T *a = warp.read<T>(op.operands[1]);
   T value = a[std::countr_zero(lanes)];
   for (Lanes rest = lanes & (lanes - 1); rest; rest &= rest - 1) {
@@ -244,7 +234,6 @@ void decodeReduce(Decoder &d, Op &op) {
 // --- elect, activemask, bar.warp.sync
 
 Flow elect(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, lanes);
   unsigned leader = static_cast<unsigned>(std::countr_zero(lanes));
   const RunOptions &options = warp.grid().options;
   if (options.adversarial) {
@@ -268,7 +257,9 @@ Flow activeMask(Warp &warp, const Op &op, Lanes lanes) {
 }
 
 Flow syncWarp(Warp &warp, const Op &op, Lanes lanes) {
-  tellSync(warp, op, warp.meeting());
+  if (warp.observer) {
+    warp.observer->warpSync(warp, op, warp.meeting());
+  }
   return Flow::Next;
 }
 

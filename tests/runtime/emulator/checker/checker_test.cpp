@@ -116,9 +116,14 @@ TEST(Checker, SharedRaceBetweenWarps) {
 }
 
 TEST(Checker, SharedRaceInAWarp) {
-  expectCured("mov.u32 %r3, dynamic; shl.b32 %r4, %r1, 2; add.u32 %r5, %r3, %r4; st.shared.u32 [%r5], %r1; $ "
-              "xor.b32 %r4, %r4, 4; add.u32 %r5, %r3, %r4; ld.shared.u32 %r6, [%r5];",
-              "bar.warp.sync -1;", {.dynamicShared = 128}, "shared-race");
+  const std::string exchange = "mov.u32 %r3, dynamic; shl.b32 %r4, %r1, 2; add.u32 %r5, %r3, %r4; st.shared.u32 "
+                               "[%r5], %r1; $ xor.b32 %r4, %r4, 4; add.u32 %r5, %r3, %r4; ld.shared.u32 %r6, [%r5];";
+  expectCured(exchange, "bar.warp.sync -1;", {.dynamicShared = 128}, "shared-race");
+  // Lanes that know each other's registers do not know each other's memory.
+  for (const char *meeting : {"shfl.sync.bfly.b32 %r7, %r1, 16, 31, -1;", "vote.sync.ballot.b32 %r7, 1, -1;",
+                              "redux.sync.add.u32 %r7, %r1, -1;", "match.any.sync.b32 %r7, %r1, -1;"}) {
+    expectKind(with(exchange, meeting), {.dynamicShared = 128}, "shared-race");
+  }
   // Two lanes that meet are not the four that communicate.
   expectKind("mov.u32 %r3, dynamic; shl.b32 %r4, %r1, 2; add.u32 %r5, %r3, %r4; st.shared.u32 [%r5], %r1; "
              "setp.lt.u32 %p1, %r1, 2; @!%p1 bra OTHERS; bar.warp.sync 3; bra.uni GO; OTHERS: bar.warp.sync "
