@@ -147,15 +147,21 @@ void Machine::Impl::finishIfDone(const std::shared_ptr<Grid> &grid, std::unique_
   lock.lock();
 }
 
-/// Stops grids that have polled for longer than their patience, while no grid did anything else.
+/// Stops all grids if they have polled for longer than the most patient of them wants, and none did anything else:
+/// the others may wait for that one.
 void Machine::Impl::stopWithoutHope(std::unique_lock<std::mutex> &lock) {
   const uint64_t waited = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - idleSince).count());
   std::vector<std::shared_ptr<Grid>> hopeless;
   for (const std::shared_ptr<Grid> &grid : grids) {
+    if (waited < grid->options.patience) {
+      return;
+    }
+  }
+  for (const std::shared_ptr<Grid> &grid : grids) {
     const std::deque<Grid::Impl::Resident> &queue = grid->impl->queue;
     // One whose only cluster another thread has in its hands is for the next time.
-    if (waited < grid->options.patience || grid->stopped() || queue.empty()) {
+    if (grid->stopped() || queue.empty()) {
       continue;
     }
     Fault fault;
