@@ -126,7 +126,7 @@ struct KernelRunner::Emulator {
   bool renewContext() { return functions().devicePrimaryCtxRelease(device) == CUDA_SUCCESS && beginContext(); }
 
   Status run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands, const Dims &bucket,
-             const Dims &dims, RunOutcome &outcome);
+             const Dims &dims, uint64_t patience, RunOutcome &outcome);
 };
 
 namespace {
@@ -228,7 +228,7 @@ Status encodeMaps(const DriverLibrary &library, const KernelSpec &spec, const st
 } // namespace
 
 Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std::vector<Operand> &operands,
-                                   const Dims &bucket, const Dims &dims, RunOutcome &outcome) {
+                                   const Dims &bucket, const Dims &dims, uint64_t patience, RunOutcome &outcome) {
   Run run(*library, stream);
 
   // Operands: weights at once, inputs by the predecessor.
@@ -307,11 +307,15 @@ Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std:
   gate->store(0, std::memory_order_release);
   Status launched;
   for (size_t i = 0; i < launches.size() && launched.ok(); ++i) {
+    // The predecessor waits for this thread, however long that takes.
+    const bool isPredecessor = !copies.empty() && i == 0;
+    setOption("patience", std::to_string(isPredecessor ? RunOrder().patience : patience).c_str());
     launched = launch(*library, launches[i], stream);
   }
   gate->store(1, std::memory_order_release);
+  const Status ran = run.synchronize(); // Before memory is freed, also where a launch has failed.
   ELAH_RETURN_IF_ERROR(launched);
-  ELAH_RETURN_IF_ERROR(run.synchronize());
+  ELAH_RETURN_IF_ERROR(ran);
   for (size_t i = 0; i < launchCount(); ++i) {
     // The predecessor's is not of interest.
     if (copies.empty() || i > 0) {
@@ -406,7 +410,7 @@ RunOutcome KernelRunner::run(std::span<const RunnableKernel> kernels, std::vecto
   if (!outcome.error.empty()) {
     return outcome;
   }
-  Status status = emulator->run(kernels, operands, bucket, dims, outcome);
+  Status status = emulator->run(kernels, operands, bucket, dims, order.patience, outcome);
   outcome.error = status.message();
   std::vector<std::string> reports = takeReports();
   outcome.reports.insert(outcome.reports.end(), reports.begin(), reports.end());
