@@ -22,7 +22,8 @@ public:
   OutputFile(const OutputFile &) = delete;
   ~OutputFile();
 
-  /// Writes all of `bytes` at `offset`. Threads may write disjoint ranges at the same time.
+  /// Writes all of `bytes` at `offset`, where nothing was written before. Threads may write disjoint ranges at the same
+  /// time.
   llvm::Error write(uint64_t offset, llvm::ArrayRef<char> bytes);
   /// Reads back exactly `bytes.size()` bytes that were written before.
   llvm::Error read(uint64_t offset, llvm::MutableArrayRef<char> bytes) const;
@@ -38,6 +39,7 @@ private:
   OutputFile(int descriptor, std::string path, std::string temporary);
 
   int descriptor;
+  uint64_t reserved = 0;
   std::string path;
   std::string temporary;
 };

@@ -1,10 +1,12 @@
 // The oracle of kernels: what each operation of the kernel dialect means, written as its description says it, one
-// element after the other. Nothing is fast in here, nothing is shared with the kernels.
+// element after the other. Nothing is shared with the kernels, and nothing clever: only what costs most is done by all
+// processors at once.
 #include "codegen/Reference/EvaluateKernel.h"
 #include "codegen/Reference/EvaluateBody.h"
+#include "codegen/Reference/KernelRows.h"
 #include "dialects/Exec/Exec.h"
-#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/Parallel.h"
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -14,124 +16,6 @@ using namespace mlir;
 
 namespace elah {
 namespace {
-
-const llvm::fltSemantics &semanticsOf(Type element) { return cast<FloatType>(element).getFloatSemantics(); }
-
-int64_t bytesOf(Type element) { return std::max<int64_t>(1, element.getIntOrFloatBitWidth() / 8); }
-
-/// Rows of an operand.
-class Rows {
-public:
-  explicit Rows(const KernelOperand &operand) : element(operand.type.getElementType()), bytes(operand.bytes) {
-    width = operand.type.getRank() > 1 ? operand.type.getDimSize(1) : 1;
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    if (failed(operand.type.getStridesAndOffset(strides, offset))) {
-      llvm_unreachable("operands of kernels are strided");
-    }
-    stride = strides.front();
-  }
-
-  double get(int64_t row, int64_t column = 0) const { return loadElement(element, bytes, row * stride + column); }
-  int64_t integer(int64_t row, int64_t column = 0) const { return static_cast<int64_t>(get(row, column)); }
-  void set(int64_t row, int64_t column, double value) const {
-    storeElement(element, bytes, row * stride + column, value);
-  }
-
-  Type element;
-  std::span<uint8_t> bytes;
-  int64_t width, stride;
-};
-
-/// Rows that may be quantized: with scales, element (r, c) is worth value * scales(r, c / 128).
-class Values {
-public:
-  Values(const KernelOperand &rows, const KernelOperand *scales) : rows(rows) {
-    if (scales) {
-      this->scales.emplace(*scales);
-    }
-  }
-  double get(int64_t row, int64_t column) const {
-    return rows.get(row, column) * (scales ? scales->get(row, column / 128) : 1);
-  }
-  /// Stores values[0 .. count) from a column on that begins a block.
-  void set(int64_t row, int64_t first, ArrayRef<double> values) const {
-    if (!scales) {
-      for (auto [i, value] : llvm::enumerate(values)) {
-        rows.set(row, first + static_cast<int64_t>(i), value);
-      }
-      return;
-    }
-    for (size_t begin = 0; begin < values.size(); begin += 128) {
-      ArrayRef<double> block = values.slice(begin, std::min<size_t>(128, values.size() - begin));
-      double largest = 1e-4; // So that a block of zeros has a scale.
-      for (double value : block) {
-        largest = std::max(largest, std::fabs(value));
-      }
-      float scale = static_cast<float>(largest / 448);
-      scales->set(row, (first + static_cast<int64_t>(begin)) / 128, scale);
-      for (auto [i, value] : llvm::enumerate(block)) {
-        rows.set(row, first + static_cast<int64_t>(begin + i), value / scale);
-      }
-    }
-  }
-
-private:
-  Rows rows;
-  std::optional<Rows> scales;
-};
-
-/// Matrices that lie in rows, with their block scales.
-class Weights {
-public:
-  Weights(kernel::PackingAttr packing, const KernelOperand &bytes, const KernelOperand *scales)
-      : packing(packing), bytes(bytes.bytes) {
-    if (scales) {
-      this->scales.emplace(*scales);
-    }
-    MLIRContext *context = packing.getContext();
-    switch (packing.getFormat()) {
-    case kernel::Format::F32:
-      element = Float32Type::get(context);
-      break;
-    case kernel::Format::BF16:
-      element = BFloat16Type::get(context);
-      break;
-    case kernel::Format::F16:
-      element = Float16Type::get(context);
-      break;
-    case kernel::Format::F8:
-      element = Float8E4M3FNType::get(context);
-      break;
-    }
-    pitch = packing.getSteps() * packing.getStep();
-  }
-
-  /// Row n of matrix `batch`, k values; rows are read once for all tokens.
-  std::vector<double> row(int64_t batch, int64_t n) const {
-    int64_t k = packing.getK(), first = (batch * packing.getN() + n) * pitch;
-    std::vector<double> values(static_cast<size_t>(k));
-    for (int64_t i = 0; i < k; ++i) {
-      values[i] = loadElement(element, bytes, first + i);
-    }
-    if (scales) {
-      int64_t columns = packing.getColumns(), half = n / columns;
-      int64_t blockRow = (batch * (packing.getSwiglu() ? 2 : 1) + half) * packing.getBlockRows() +
-                         (n - half * columns) / packing.getBlockN();
-      for (int64_t i = 0; i < k; ++i) {
-        values[i] *= scales->get(blockRow * packing.getBlockColumns() + i / packing.getBlockK());
-      }
-    }
-    return values;
-  }
-
-private:
-  kernel::PackingAttr packing;
-  std::span<const uint8_t> bytes;
-  std::optional<Rows> scales;
-  Type element;
-  int64_t pitch;
-};
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
@@ -248,18 +132,19 @@ public:
     Weights weights(packing, of(op.getWeightMutable()), nullptr);
     int64_t inputStride = op.getInputStride(), inputOffset = op.getInputOffset(), outputStride = op.getOutputStride(),
             outputOffset = op.getOutputOffset();
-    for (int64_t head = 0; head < packing.getBatch(); ++head) {
+    llvm::parallelFor(0, static_cast<size_t>(packing.getBatch()), [&](size_t index) {
+      int64_t head = static_cast<int64_t>(index);
+      std::vector<std::vector<double>> rows;
+      for (int64_t t = 0; t < tokens; ++t) {
+        rows.push_back(input.part(t, head * inputStride + inputOffset, packing.getK()));
+      }
       for (int64_t n = 0; n < packing.getN(); ++n) {
-        std::vector<double> row = weights.row(head, n);
+        std::vector<double> weight = weights.row(head, n);
         for (int64_t t = 0; t < tokens; ++t) {
-          double sum = 0;
-          for (int64_t k = 0; k < packing.getK(); ++k) {
-            sum += input.get(t, head * inputStride + inputOffset + k) * row[k];
-          }
-          output.set(t, head * outputStride + outputOffset + n, sum);
+          output.set(t, head * outputStride + outputOffset + n, dot(rows[t], weight));
         }
       }
-    }
+    });
   }
 
   void run(kernel::RouteOp op) {
@@ -419,10 +304,11 @@ public:
             valueDim = op.getValueDim();
     for (int64_t t = 0; t < tokens; ++t) {
       std::vector<int64_t> rows = seenBy(op, t);
-      for (int64_t head = 0; head < heads; ++head) {
+      llvm::parallelFor(0, static_cast<size_t>(heads), [&](size_t index) {
+        int64_t head = static_cast<int64_t>(index);
         attend(query, t, head * headDim, headDim, keys, head / group * headDim, values, head / group * valueDim,
                valueDim, rows, op.getScale().convertToDouble(), output, head * valueDim);
-      }
+      });
     }
   }
 
@@ -431,10 +317,11 @@ public:
     int64_t rank = op.getRank(), width = rank + op.getRopeDim();
     for (int64_t t = 0; t < tokens; ++t) {
       std::vector<int64_t> rows = seenBy(op, t);
-      for (int64_t head = 0; head < static_cast<int64_t>(op.getHeads()); ++head) {
+      llvm::parallelFor(0, op.getHeads(), [&](size_t index) {
+        int64_t head = static_cast<int64_t>(index);
         attend(query, t, head * width, width, cache, 0, cache, 0, rank, rows, op.getScale().convertToDouble(), output,
                head * rank);
-      }
+      });
     }
   }
 
@@ -446,7 +333,7 @@ private:
 
   static void copyRows(const KernelOperand &from, const KernelOperand &to, const Rows &gather, int64_t count) {
     Rows source(from), target(to);
-    int64_t size = bytesOf(source.element);
+    int64_t size = source.read.bytes();
     for (int64_t r = 0; r < count; ++r) {
       std::memcpy(target.bytes.data() + r * target.stride * size,
                   source.bytes.data() + gather.integer(r) * source.stride * size,
@@ -467,29 +354,27 @@ private:
     if (first == end) {
       return;
     }
-    std::vector<double> rows;
+    std::vector<std::vector<double>> rows;
     for (int64_t t = first; t < end; ++t) {
+      std::vector<double> &row = rows.emplace_back();
       for (int64_t i = 0; i < k; ++i) {
-        rows.push_back(input.get(t, i));
+        row.push_back(input.get(t, i));
       }
     }
     auto column = [&](int64_t n) {
       std::vector<double> weight = weights.row(batch, n), sums;
-      for (int64_t t = 0; t < end - first; ++t) {
-        double sum = bias ? bias->get(n) : 0;
-        for (int64_t i = 0; i < k; ++i) {
-          sum += rows[t * k + i] * weight[i];
-        }
-        sums.push_back(sum);
+      for (const std::vector<double> &row : rows) {
+        sums.push_back((bias ? bias->get(n) : 0) + dot(row, weight));
       }
       return sums;
     };
-    for (int64_t block = 0; block < columns; block += 128) {
+    // Blocks have no byte in common: each is a scale's.
+    llvm::parallelFor(0, llvm::divideCeil(static_cast<uint64_t>(columns), 128), [&](size_t index) {
+      int64_t block = static_cast<int64_t>(index) * 128, count = std::min<int64_t>(128, columns - block);
       if (!isComputed(block, columns, options)) {
-        continue;
+        return;
       }
-      int64_t count = std::min<int64_t>(128, columns - block);
-      std::vector<std::vector<double>> values(static_cast<size_t>(end - first));
+      std::vector<std::vector<double>> values(rows.size());
       for (int64_t n = block; n < block + count; ++n) {
         std::vector<double> sums = column(n);
         if (packing.getSwiglu()) {
@@ -509,7 +394,7 @@ private:
         }
         result.set(at, block, row);
       }
-    }
+    });
   }
 
   /// `count` values of a row, of which the first rope.getDim() are rotated.
@@ -544,17 +429,10 @@ private:
   static void attend(const Rows &query, int64_t token, int64_t first, int64_t width, const Rows &keys, int64_t keyFirst,
                      const Rows &values, int64_t valueFirst, int64_t valueWidth, ArrayRef<int64_t> rows, double scale,
                      const Rows &output, int64_t outputFirst) {
-    std::vector<double> scores, q, sums(static_cast<size_t>(valueWidth));
-    for (int64_t i = 0; i < width; ++i) {
-      q.push_back(query.get(token, first + i));
-    }
+    std::vector<double> scores, q = query.part(token, first, width), sums(static_cast<size_t>(valueWidth));
     double largest = -std::numeric_limits<double>::infinity(), total = 0;
     for (int64_t row : rows) {
-      double score = 0;
-      for (int64_t i = 0; i < width; ++i) {
-        score += q[i] * keys.get(row, keyFirst + i);
-      }
-      scores.push_back(score * scale);
+      scores.push_back(scale * dot(q, keys.part(row, keyFirst, width)));
       largest = std::max(largest, scores.back());
     }
     for (auto [row, score] : llvm::zip_equal(rows, scores)) {
@@ -575,62 +453,6 @@ private:
 };
 
 } // namespace
-
-double loadElement(Type element, std::span<const uint8_t> bytes, int64_t index) {
-  int64_t size = bytesOf(element);
-  assert(index >= 0 && static_cast<size_t>((index + 1) * size) <= bytes.size() && "an element outside its buffer");
-  const uint8_t *at = bytes.data() + index * size;
-  if (element.isF32()) {
-    float value;
-    std::memcpy(&value, at, 4);
-    return value;
-  }
-  if (element.isBF16()) {
-    uint16_t high;
-    std::memcpy(&high, at, 2);
-    uint32_t bits = uint32_t(high) << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
-  }
-  if (isa<Float8E4M3FNType>(element)) {
-    static const std::array<double, 256> values = [&] {
-      std::array<double, 256> all;
-      for (unsigned bits = 0; bits < 256; ++bits) {
-        all[bits] = llvm::APFloat(semanticsOf(element), llvm::APInt(8, bits)).convertToDouble();
-      }
-      return all;
-    }();
-    return values[*at];
-  }
-  if (isa<FloatType>(element)) {
-    uint64_t bits = 0;
-    std::memcpy(&bits, at, static_cast<size_t>(size));
-    return llvm::APFloat(semanticsOf(element), llvm::APInt(static_cast<unsigned>(8 * size), bits)).convertToDouble();
-  }
-  int64_t value = 0;
-  std::memcpy(&value, at, static_cast<size_t>(size));
-  return static_cast<double>(size == 4 ? static_cast<int32_t>(value) : value);
-}
-
-void storeElement(Type element, std::span<uint8_t> bytes, int64_t index, double value) {
-  int64_t size = bytesOf(element);
-  assert(index >= 0 && static_cast<size_t>((index + 1) * size) <= bytes.size() && "an element outside its buffer");
-  uint64_t bits;
-  if (isa<FloatType>(element)) {
-    llvm::APFloat number(value);
-    bool losesInfo;
-    // Saturating, as conversions to f8 are.
-    if (isa<Float8E4M3FNType>(element) && std::fabs(value) > 448) {
-      number = llvm::APFloat(std::copysign(448.0, value));
-    }
-    number.convert(semanticsOf(element), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-    bits = number.bitcastToAPInt().getZExtValue();
-  } else {
-    bits = static_cast<uint64_t>(static_cast<int64_t>(value));
-  }
-  std::memcpy(bytes.data() + index * size, &bits, static_cast<size_t>(size));
-}
 
 bool isComputed(int64_t column, int64_t columns, const EvaluateKernelOptions &options) {
   int64_t block = column / 128, last = (columns - 1) / 128;

@@ -453,6 +453,9 @@ Status Artifact::verify() const {
   for (uint32_t i = 0; i < head->section_count; ++i) {
     ELAH_RETURN_IF_ERROR(verifySection(i));
   }
+  if (mapping) { // Else all of a large file would count as this process's memory; who needs a page maps it again.
+    ::madvise(mapping, mappingSize, MADV_DONTNEED);
+  }
   return Status();
 }
 

@@ -560,7 +560,8 @@ void Checker::access(const MemoryAccess &access) {
     }
     if (!allocation || address - allocation->address >= allocation->size) {
       allocation = GlobalMemory::instance().find(address);
-      check.global = allocation ? &shadowOf(*allocation) : nullptr;
+      // What no kernel may write has no races, and needs no shadow, which is larger than what it stands for.
+      check.global = allocation && allocation->writable ? &shadowOf(*allocation) : nullptr;
       check.pageNumber = ~uint64_t(0);
     }
     return check.global != nullptr;

@@ -40,8 +40,10 @@ uint64_t MemoryMap::allocate(Block block, const std::string &name) {
 
 void MemoryMap::adopt(Block block, const std::string &name) {
   std::lock_guard lock(mutex);
+  // The device only reads what is registered so (CU_MEMHOSTREGISTER_READ_ONLY).
+  const bool writable = block.kind != Block::Kind::Registered || !(block.flags & memHostReadOnly);
   if (!GlobalMemory::instance().adopt(reinterpret_cast<void *>(block.address), block.size,
-                                      block.kind == Block::Kind::Mapped ? block.device : everyDevice,
+                                      block.kind == Block::Kind::Mapped ? block.device : everyDevice, writable,
                                       name + " " + std::to_string(lastId + 1))) {
     fail(block.kind == Block::Kind::Registered ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : CUDA_ERROR_INVALID_VALUE,
          "%llu bytes at 0x%llx overlap memory that is known already", (unsigned long long)block.size,

@@ -67,7 +67,7 @@ Allocation *GlobalMemory::allocate(uint64_t size, int device, std::string name) 
   return allocations.emplace(address, std::move(allocation)).first->second.get();
 }
 
-Allocation *GlobalMemory::adopt(void *bytes, uint64_t size, int device, std::string name) {
+Allocation *GlobalMemory::adopt(void *bytes, uint64_t size, int device, bool writable, std::string name) {
   std::unique_lock lock(mutex);
   const uint64_t address = reinterpret_cast<uint64_t>(bytes);
   auto above = allocations.lower_bound(address);
@@ -84,6 +84,7 @@ Allocation *GlobalMemory::adopt(void *bytes, uint64_t size, int device, std::str
   allocation->address = address;
   allocation->size = size;
   allocation->device = device;
+  allocation->writable = writable;
   allocation->name = std::move(name);
   allocation->serial = ++serial;
   return allocations.emplace(address, std::move(allocation)).first->second.get();

@@ -53,7 +53,7 @@ public:
   Allocation *allocate(uint64_t size, int device, std::string name);
   /// Host memory that kernels may use from now on (cuMemHostRegister): the bytes stay where they are and the caller's.
   /// Null where it overlaps another allocation.
-  Allocation *adopt(void *bytes, uint64_t size, int device, std::string name);
+  Allocation *adopt(void *bytes, uint64_t size, int device, bool writable, std::string name);
   /// Ends an allocation that begins at `address`; false where none does.
   bool free(uint64_t address);
   /// The allocation that holds the address, or null. Cheap: the last answer is kept by thread.

@@ -99,6 +99,17 @@ TEST_F(OutputFileTest, DoesWithoutReservation) {
   EXPECT_EQ(readFile(path), "# new");
 }
 
+TEST_F(OutputFileTest, WritesNoBlocksOfZeros) {
+  SystemCalls calls;
+  calls.failAll("fallocate", EOPNOTSUPP); // Which would give them blocks.
+  const std::string text = std::string(5 << 20, '\0') + "end";
+  EXPECT_EQ(write(text, path), "");
+  EXPECT_EQ(readFile(path), "# " + text);
+  struct stat status;
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_LT(status.st_blocks * 512, 2 << 20);
+}
+
 TEST_F(OutputFileTest, RefusesWhatItCannotReplace) {
   fs::path inner = folder.path / "folder", missing = folder.path / "missing" / "file";
   fs::create_directory(inner);

@@ -42,6 +42,16 @@ TEST_F(Faults, BeyondAnAllocation) {
   expectSticky(CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
+TEST_F(Faults, WriteToMemoryRegisteredToBeRead) {
+  std::vector<uint32_t> host(100, 1);
+  ASSERT_CUDA(cuMemHostRegister_v2(host.data(), 400, memHostDeviceMap | memHostReadOnly));
+  CUdeviceptr address = 0;
+  ASSERT_CUDA(cuMemHostGetDevicePointer_v2(&address, host.data(), 0));
+  EXPECT_CUDA(launch(kernel("increment"), 1, 128, nullptr, address, 100u));
+  expectSticky(CUDA_ERROR_ILLEGAL_ADDRESS);
+  EXPECT_EQ(host, std::vector<uint32_t>(100, 1));
+}
+
 TEST_F(Faults, MisalignedAddress) {
   EXPECT_CUDA(launch(kernel("misaligned"), 1, 1, nullptr, upload(std::vector<uint32_t>(4))));
   expectSticky(CUDA_ERROR_MISALIGNED_ADDRESS);
