@@ -53,7 +53,7 @@ llvm::Expected<CudaCode> emitCudaCode(llvm::ArrayRef<std::pair<std::string, Oper
     for (int64_t tokens : code.buckets) {
       llvm::Expected<std::vector<cuda::KernelSpec>> specs = specializeForCuda(op, target, tokens);
       if (!specs) {
-        return specs.takeError();
+        return llvm::createStringError(symbol + ": " + llvm::toString(specs.takeError()));
       }
       std::vector<size_t> &step = steps.emplace_back();
       for (cuda::KernelSpec &spec : *specs) {

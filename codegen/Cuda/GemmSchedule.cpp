@@ -78,23 +78,41 @@ unsigned gemmSharedBytes(const GemmProblem &problem, const GemmSchedule &schedul
 }
 
 std::string whyNoGemm(const GemmProblem &problem) {
-  const int64_t alignment = 16 / problem.elementBytes();
-  auto isAligned = [&](int64_t elements) { return elements % alignment == 0; };
+  // What of `values` is no multiple of so many bytes, in words; empty if all are.
+  auto misaligned = [](std::initializer_list<std::pair<const char *, int64_t>> values, int64_t elementBytes) {
+    for (auto [what, elements] : values) {
+      if (elements * elementBytes % 16) {
+        return "found " + std::string(what) + " of " + std::to_string(elements) + " values, expected a multiple of " +
+               std::to_string(16 / elementBytes) + ": tensor maps and copies take 16 bytes";
+      }
+    }
+    return std::string();
+  };
   if (problem.columns < 1 || problem.depth < 1 || problem.batches < 1) {
     return "found no columns, depth or batches, expected at least one of each";
   }
   // Strides of a tensor map are multiples of 16 bytes.
-  if (!isAligned(problem.inputPitch) || !isAligned(problem.inputStride) || !isAligned(problem.inputOffset)) {
-    return "found input rows, heads or slices at odd places, expected multiples of 16 bytes";
+  std::string reason = misaligned({{"input rows", problem.inputPitch},
+                                   {"input heads", problem.inputStride},
+                                   {"a slice of the input behind a head's beginning", problem.inputOffset}},
+                                  problem.elementBytes());
+  if (!reason.empty()) {
+    return reason;
   }
   if (isStaged(problem)) {
-    const int64_t staged = 16 / outputBytes(problem);
-    if (problem.columns % staged || problem.outputPitch % staged || problem.outputStride % staged ||
-        problem.outputOffset % staged) {
-      return "found output rows, heads or slices at odd places, expected multiples of 16 bytes";
+    reason = misaligned({{"output columns", problem.columns},
+                         {"output rows", problem.outputPitch},
+                         {"output heads", problem.outputStride},
+                         {"a slice of the output behind a head's beginning", problem.outputOffset}},
+                        outputBytes(problem));
+    if (!reason.empty()) {
+      return reason;
     }
-  } else if (problem.columns % 2 || problem.outputPitch % 2 || problem.batch == GemmBatch::Heads) {
-    return "found an odd number of f32 columns, or heads, expected pairs of columns and no heads";
+  } else if (problem.columns % 2 || problem.outputPitch % 2) {
+    return "found " + std::to_string(problem.columns % 2 ? problem.columns : problem.outputPitch) +
+           " columns of f32, expected pairs: a thread stores two";
+  } else if (problem.batch == GemmBatch::Heads) {
+    return "found heads of f32, expected bf16";
   }
   if (problem.output == GemmOutput::SwigluF8 && problem.element != GemmElement::F8) {
     return "found bf16 operands of a quantized output, expected e4m3";
