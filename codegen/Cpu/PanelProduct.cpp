@@ -111,8 +111,7 @@ public:
   }
 
   void emit(Value firstPanel, Value endPanel) {
-    bool streamsTiles = TileStream::supports(k.target, packing, p.compute);
-    int64_t mostStreamed = streamsTiles ? TileStream::mostRows : hasTiles ? mostStreamedTileRows : k.target.tileRows;
+    int64_t mostStreamed = mostStreamedRows(k.target, packing, p.compute);
     k.ifElse(
         k.greater(p.rows, k.integer(mostStreamed)), {},
         [&] {
@@ -120,7 +119,7 @@ public:
           return Values{};
         },
         [&] {
-          if (streamsTiles) {
+          if (TileStream::supports(k.target, packing, p.compute)) {
             k.ifThen(k.greater(p.rows, k.integer(0)), [&] { emitTileStream(firstPanel, endPanel); });
             return Values{};
           }
@@ -145,14 +144,16 @@ private:
   /// Calls `body` with each panel as the one that is worked on.
   void forEachPanel(Value firstPanel, Value endPanel, function_ref<void()> body) {
     k.loop(firstPanel, endPanel, k.integer(1), [&](Value index) {
-      panel = index;
-      panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
-      sums = k.address(k.scratch,
-                       k.mul(k.rem(k.sub(panel, firstPanel), k.integer(groupPanels(k.target, p.compute))),
-                             k.integer(plan.panelSums)),
-                       k.builder.getI8Type());
+      Value place = k.rem(k.sub(index, firstPanel), k.integer(groupPanels(k.target, p.compute)));
+      setPanel(index, k.mul(place, k.integer(plan.panelSums)));
       body();
     });
+  }
+
+  void setPanel(Value index, Value sumsOffset) {
+    panel = index;
+    panelWeights = k.address(p.weight, k.mul(panel, k.integer(packing.getPanelBytes())), k.builder.getI8Type());
+    sums = k.address(k.scratch, sumsOffset, k.builder.getI8Type());
   }
 
   Values zeros(int64_t rows) { return Values(rows * vectorsPerPanel, k.splat(0, k.lanes())); }
@@ -248,9 +249,20 @@ private:
   //===--- Few rows: one stream ---===//
   void emitTileStream(Value firstPanel, Value endPanel) {
     TileStream stream(k, p, tileScratch);
-    forEachPanel(firstPanel, endPanel, [&] {
-      stream.multiply(panelWeights, sums);
-      emitEpilogue(k.integer(0), p.rows);
+    // Sums on their way from AMX's registers to memory would keep the next panel waiting: they are left alone for the
+    // time of a panel. The places of two panels' sums, by turns, stay in the first-level cache.
+    auto set = [&](Value index) {
+      setPanel(index, k.mul(k.rem(index, k.integer(2)), k.integer(TileStream::mostRows * packing.getPanel() * 4)));
+    };
+    k.loop(firstPanel, k.add(endPanel, k.integer(1)), k.integer(1), [&](Value index) {
+      k.ifThen(k.less(index, endPanel), [&] {
+        set(index);
+        stream.multiply(panelWeights, sums);
+      });
+      k.ifThen(k.greater(index, firstPanel), [&] {
+        set(k.sub(index, k.integer(1)));
+        emitEpilogue(k.integer(0), p.rows);
+      });
     });
     stream.end();
   }
@@ -532,6 +544,12 @@ private:
 
 void emitPanelProducts(KernelBuilder &kernel, const PanelProduct &product, Value firstPanel, Value endPanel) {
   PanelEmitter(kernel, product).emit(firstPanel, endPanel);
+}
+
+int64_t mostStreamedRows(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {
+  return TileStream::supports(target, packing, compute) ? TileStream::mostRows
+         : usesTiles(target, packing, compute)          ? mostStreamedTileRows
+                                                        : target.tileRows;
 }
 
 uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute) {

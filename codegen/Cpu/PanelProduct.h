@@ -28,6 +28,9 @@ struct PanelProduct {
 void emitPanelProducts(KernelBuilder &kernel, const PanelProduct &product, mlir::Value firstPanel,
                        mlir::Value endPanel);
 
+/// So many rows read a panel once, as a stream from memory, and take as long as one row.
+int64_t mostStreamedRows(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute);
+
 /// The scratch memory that `emitPanelProducts` needs.
 uint64_t panelProductScratch(const CpuTarget &target, kernel::PackingAttr packing, kernel::Compute compute);
 
