@@ -1,6 +1,6 @@
 // Attention of one token with an online softmax (Milakov and Gimelshein 2018): keys are taken in tiles of 64; each
 // tile's scores rescale what was summed before by the change of the running maximum, so nothing grows with the context.
-// A key or value row is loaded once for the whole group of heads.
+// What is loaded of a query is used for several keys, what is loaded of a key or value for several heads.
 #include "codegen/Cpu/HeadGroup.h"
 
 using namespace mlir;
@@ -9,6 +9,9 @@ namespace elah {
 namespace {
 
 constexpr int64_t tileKeys = 64;
+/// Keys whose products with the same queries are formed together, and pieces of a value that are summed together: a
+/// register tile of as many vectors by some heads, as in products with panels.
+constexpr int64_t atOnce = 4;
 
 /// Where things lie in a thread's scratch memory, in units of four bytes.
 struct Scratch {
@@ -30,6 +33,8 @@ void emitToken(KernelBuilder &k, const HeadGroup &h, const TokenRun &run, Value 
   Value scores = at(place.scores), maxima = at(place.maxima), sums = at(place.sums), outputs = at(place.outputs),
         rows = at(place.rows);
   Value one = k.integer(1), tile = k.integer(tileKeys);
+  // Even parts of the group.
+  int64_t headsAtOnce = llvm::divideCeil(h.group, llvm::divideCeil(h.group, k.target.tileRows));
   Value context = k.add(k.add(run.position, k.sub(token, run.first)), one);
   for (int64_t g = 0; g < h.group; ++g) {
     k.store(k.number(-INFINITY), maxima, k.integer(g), f32);
@@ -43,45 +48,51 @@ void emitToken(KernelBuilder &k, const HeadGroup &h, const TokenRun &run, Value 
 
   k.loop(k.integer(0), context, tile, [&](Value first) {
     Value count = k.min(tile, k.sub(context, first));
-    // Scores of the tile; what lies beyond the context is -inf.
-    k.loop(k.integer(0), count, one, [&](Value j) {
-      Value row = run.cacheRow(k, h, k.add(first, j));
-      k.storeRaw(row, rows, j, i64);
-      Value keyIndex = k.add(k.mul(row, k.integer(h.keyRow)), h.keyOffset);
-      int64_t whole = h.keyDim / k.lanes() * k.lanes();
-      // Eight heads at a time: their partial sums stay in registers.
-      for (int64_t g0 = 0; g0 < h.group; g0 += 8) {
-        int64_t heads = std::min<int64_t>(8, h.group - g0);
-        auto queryAt = [&](int64_t g, Value i) { return k.add(h.queryIndex(k, token, k.integer(g0 + g)), i); };
-        KernelBuilder::Values dots;
-        if (whole > 0) {
-          KernelBuilder::Values zero(heads, k.splat(0, k.lanes()));
-          KernelBuilder::Values partial =
-              k.loop(k.integer(0), k.integer(whole), k.integer(k.lanes()), zero, [&](Value i, ArrayRef<Value> so) {
-                Value x = k.load(h.keys, k.add(keyIndex, i), h.element, k.lanes());
-                KernelBuilder::Values next;
-                for (int64_t g = 0; g < heads; ++g) {
-                  next.push_back(k.fma(k.load(h.query, queryAt(g, i), f32, k.lanes()), x, so[g]));
-                }
-                return next;
-              });
-          for (Value vector : partial) {
-            dots.push_back(k.sum(vector));
+    // Scores of the tile, of some keys and heads at a time; what lies beyond the context is -inf.
+    k.loop(k.integer(0), count, k.integer(atOnce), [&](Value j) {
+      KernelBuilder::Values keys;
+      for (int64_t i = 0; i < atOnce; ++i) {
+        // Beyond the context the last key stands in.
+        Value row = run.cacheRow(k, h, k.min(k.add(first, k.add(j, k.integer(i))), k.sub(context, one)));
+        k.storeRaw(row, rows, k.add(j, k.integer(i)), i64);
+        keys.push_back(k.add(k.mul(row, k.integer(h.keyRow)), h.keyOffset));
+      }
+      for (int64_t g0 = 0; g0 < h.group; g0 += headsAtOnce) {
+        int64_t heads = std::min(headsAtOnce, h.group - g0);
+        // All keys of a head, then those of the next one.
+        auto addProducts = [&](Value i, int64_t lanes, ArrayRef<Value> so) {
+          KernelBuilder::Values vectors, next;
+          for (Value key : keys) {
+            vectors.push_back(k.load(h.keys, k.add(key, i), h.element, lanes));
           }
-        }
-        if (int64_t rest = h.keyDim - whole) {
-          Value x = k.load(h.keys, k.add(keyIndex, k.integer(whole)), h.element, rest);
           for (int64_t g = 0; g < heads; ++g) {
-            Value dot = k.sum(k.mul(k.load(h.query, queryAt(g, k.integer(whole)), f32, rest), x));
-            if (whole > 0) {
-              dots[g] = k.add(dots[g], dot);
-            } else {
-              dots.push_back(dot);
+            Value query = k.load(h.query, k.add(h.queryIndex(k, token, k.integer(g0 + g)), i), f32, lanes);
+            for (auto [index, vector] : llvm::enumerate(vectors)) {
+              next.push_back(k.fma(query, vector, so[g * atOnce + static_cast<int64_t>(index)]));
             }
           }
+          return next;
+        };
+        auto zeros = [&](int64_t lanes) { return KernelBuilder::Values(heads * atOnce, k.splat(0, lanes)); };
+        int64_t whole = h.keyDim / k.lanes() * k.lanes(), rest = h.keyDim - whole;
+        KernelBuilder::Values dots(heads * atOnce);
+        auto addSums = [&](ArrayRef<Value> vectors) {
+          for (auto [dot, vector] : llvm::zip_equal(dots, vectors)) {
+            dot = dot ? k.add(dot, k.sum(vector)) : k.sum(vector);
+          }
+        };
+        if (whole > 0) {
+          addSums(k.loop(k.integer(0), k.integer(whole), k.integer(k.lanes()), zeros(k.lanes()),
+                         [&](Value i, ArrayRef<Value> so) { return addProducts(i, k.lanes(), so); }));
+        }
+        if (rest > 0) {
+          addSums(addProducts(k.integer(whole), rest, zeros(rest)));
         }
         for (int64_t g = 0; g < heads; ++g) {
-          k.store(k.mul(dots[g], k.number(h.scale)), scores, k.add(k.integer((g0 + g) * tileKeys), j), f32);
+          for (int64_t i = 0; i < atOnce; ++i) {
+            Value place = k.add(k.integer((g0 + g) * tileKeys + i), j);
+            k.store(k.mul(dots[g * atOnce + i], k.number(h.scale)), scores, place, f32);
+          }
         }
       }
     });
@@ -111,31 +122,42 @@ void emitToken(KernelBuilder &k, const HeadGroup &h, const TokenRun &run, Value 
         k.store(k.mul(o, correction), outputs, k.add(outputBase, i), f32);
       });
     });
-    // Weighted values: a piece of the row for eight heads at a time, over all keys of the tile.
-    for (int64_t g0 = 0; g0 < h.group; g0 += 8) {
-      int64_t heads = std::min<int64_t>(8, h.group - g0);
-      k.forEachPiece(h.valueDim, [&](Value i, int64_t lanes) {
-        auto outputAt = [&](int64_t g) { return k.add(i, k.integer((g0 + g) * h.valueDim)); };
+    // Weighted values: some pieces of the row and heads at a time, over all keys of the tile.
+    for (int64_t g0 = 0; g0 < h.group; g0 += headsAtOnce) {
+      int64_t heads = std::min(headsAtOnce, h.group - g0);
+      // `pieces` of `lanes` values, from value `i` on.
+      auto addValues = [&](Value i, int64_t pieces, int64_t lanes) {
+        auto forEach = [&](llvm::function_ref<void(int64_t, Value)> body) {
+          for (int64_t g = 0; g < heads; ++g) {
+            for (int64_t piece = 0; piece < pieces; ++piece) {
+              body(g * pieces + piece, k.add(i, k.integer((g0 + g) * h.valueDim + piece * lanes)));
+            }
+          }
+        };
         KernelBuilder::Values initial;
-        for (int64_t g = 0; g < heads; ++g) {
-          initial.push_back(k.load(outputs, outputAt(g), f32, lanes));
-        }
+        forEach([&](int64_t, Value place) { initial.push_back(k.load(outputs, place, f32, lanes)); });
         KernelBuilder::Values sumsOfValues =
             k.loop(k.integer(0), count, one, initial, [&](Value j, ArrayRef<Value> so) {
               Value row = k.loadRaw(i64, rows, j, i64);
               Value index = k.add(k.add(k.mul(row, k.integer(h.valueRow)), h.valueOffset), i);
-              Value v = k.load(h.values, index, h.element, lanes);
-              KernelBuilder::Values next;
+              KernelBuilder::Values vectors, next;
+              for (int64_t piece = 0; piece < pieces; ++piece) {
+                vectors.push_back(k.load(h.values, k.add(index, k.integer(piece * lanes)), h.element, lanes));
+              }
               for (int64_t g = 0; g < heads; ++g) {
                 Value p = k.load(scores, k.add(k.integer((g0 + g) * tileKeys), j), f32, 0);
-                next.push_back(k.fma(p, v, so[g]));
+                for (auto [piece, vector] : llvm::enumerate(vectors)) {
+                  next.push_back(k.fma(p, vector, so[g * pieces + static_cast<int64_t>(piece)]));
+                }
               }
               return next;
             });
-        for (int64_t g = 0; g < heads; ++g) {
-          k.store(sumsOfValues[g], outputs, outputAt(g), f32);
-        }
-      });
+        forEach([&](int64_t sum, Value place) { k.store(sumsOfValues[sum], outputs, place, f32); });
+      };
+      int64_t step = atOnce * k.lanes(), whole = h.valueDim / step * step;
+      k.loop(k.integer(0), k.integer(whole), k.integer(step), [&](Value i) { addValues(i, atOnce, k.lanes()); });
+      k.forEachPiece(h.valueDim - whole,
+                     [&](Value i, int64_t lanes) { addValues(k.add(i, k.integer(whole)), 1, lanes); });
     }
   });
 
