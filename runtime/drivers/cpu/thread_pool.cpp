@@ -27,7 +27,7 @@ void relax() {
 /// piece, then half of what remains of it, and so on.
 struct Chunks {
   Chunks(int64_t blocks, unsigned threads) : blocks(blocks), parts(std::min<int64_t>(threads, blocks)) {
-    while (halvings < 5 && parts << (halvings + 1) <= blocks) {
+    while (halvings < 7 && parts << (halvings + 1) <= blocks) {
       ++halvings;
     }
   }

@@ -39,7 +39,7 @@ private:
   void takeChunks(unsigned thread);
 
   std::vector<std::unique_ptr<Worker>> workers;
-  /// Number of the launch << 16 | its chunks that nobody has taken (at most 6 for each of 4096 threads). A thread takes
+  /// Number of the launch << 16 | its chunks that nobody has taken (at most 8 for each of 4096 threads). A thread takes
   /// a chunk by counting it down, which fails if anything has happened since it looked: one that comes late cannot get
   /// into the next launch with what it read about the last, and need not be waited for.
   alignas(64) std::atomic<uint64_t> state{0};
