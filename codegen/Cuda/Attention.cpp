@@ -53,8 +53,8 @@ std::string whyNoAttention(const AttentionShape &shape) {
     return widths + ", expected multiples of 8, as copies take them";
   }
   // 64 queries and 64 rows of the output in f32 are in the registers of 128 threads.
-  if (shape.headDim > 128 || shape.valueDim > 128) {
-    return widths + ", expected at most 128, for which there are registers";
+  if (shape.headDim > 192 || shape.valueDim > 128) {
+    return widths + ", expected at most 192 and 128, for which there are registers";
   }
   if (!(shape.scale > 0)) {
     return "a scale of " + std::to_string(shape.scale) + ", expected a positive one";

@@ -28,7 +28,7 @@ namespace elah {
 /// The host's counterparts are in codegen/Cuda/Attention.h.
 struct AttentionShape {
   int32_t heads, kvHeads;
-  int32_t headDim, valueDim; ///< Multiples of 8, at most 128.
+  int32_t headDim, valueDim; ///< Multiples of 8, at most 192 and 128.
 };
 
 struct AttentionSchedule {

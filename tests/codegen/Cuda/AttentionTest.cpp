@@ -45,6 +45,13 @@ TEST(Attention, Distills) {
   expectRight(shapeOf(8, 2, 128), {{60, 1}, {65, 1}, {10, 33}}, {{2, 3, 3}});
 }
 
+// As latent attention has them where keys and values are expanded from latents: 128 values beside 64 rotated ones.
+TEST(Attention, ExpandedLatents) {
+  const AttentionShape shape = {.heads = 4, .kvHeads = 4, .headDim = 192, .valueDim = 128, .scale = 0.07};
+  expectRight(shape, {{0, 200}}, {{2, 3, 1}}, eager);
+  expectRight(shape, {{0, 70}, {64, 65}, {0, 1}, {127, 3}}, {{1, 2, 3}, {2, 3, 5}, {2, 2, 33}});
+}
+
 // Keys and values of different widths, heads that fill no tile, more heads of a key/value head than a tile has rows.
 TEST(Attention, UnusualShapes) {
   expectRight({.heads = 6, .kvHeads = 2, .headDim = 96, .valueDim = 40, .scale = 0.1}, mixed, {{1, 2, 3}, {2, 2, 3}},
@@ -77,10 +84,15 @@ TEST(Attention, ChoosesSchedules) {
   }
 }
 
-// What the distills run with, in steps of a token and of many: no spills, no remarks of the assembler.
-TEST(Attention, DistillsPassTheGates) {
-  for (const AttentionShape &shape :
-       {shapeOf(12, 2, 128), shapeOf(28, 4, 128), shapeOf(40, 8, 128), shapeOf(32, 8, 128), shapeOf(64, 8, 128)}) {
+// What the distills run with, and R1's heads in their expanded form, in steps of a token and of many: no spills, no
+// remarks of the assembler.
+TEST(Attention, LargeModelsPassTheGates) {
+  for (const AttentionShape &shape : {shapeOf(12, 2, 128),
+                                      shapeOf(28, 4, 128),
+                                      shapeOf(40, 8, 128),
+                                      shapeOf(32, 8, 128),
+                                      shapeOf(64, 8, 128),
+                                      {128, 128, 192, 128, 0.1352337788608801}}) {
     for (int64_t tokens : {1, 4096}) {
       for (const KernelSpec &spec : specializeAttention(shape, chooseAttentionSchedule(shape, tokens, 131072, h800))) {
         std::string error;
@@ -96,7 +108,7 @@ TEST(Attention, SaysWhyNot) {
   EXPECT_EQ(whyNoAttention(shapeOf(4, 2, 12)),
             "heads of 12 and 12 values, expected multiples of 8, as copies take them");
   EXPECT_EQ(whyNoAttention(shapeOf(4, 2, 192)),
-            "heads of 192 and 192 values, expected at most 128, for which there are registers");
+            "heads of 192 and 192 values, expected at most 192 and 128, for which there are registers");
   EXPECT_NE(whyNoAttention({.scale = 0}), "");
 }
 
