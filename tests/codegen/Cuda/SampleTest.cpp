@@ -46,8 +46,6 @@ void expectRight(int64_t vocabulary, const std::vector<std::vector<float>> &logi
   }
 }
 
-std::vector<SampleSchedule> chosen(int64_t vocabulary) { return {chooseSampleSchedule({vocabulary}, h800)}; }
-
 /// All ways of drawing, each with some seeds and steps.
 std::vector<Draw> everyWay() {
   std::vector<Draw> draws;
@@ -99,8 +97,12 @@ TEST(Sample, DividesARowAmongBlocks) {
   expectRight(2058, {normalValues(2058, 23, 3)}, draws, {{256, 8}});
 }
 
-TEST(Sample, TakesR1) {
-  expectRight(129280, {normalValues(129280, 24, 3)}, {{0.6f, 0.95f, 0, 1234, 0}, {1, 1, 0, 1234, 1}}, chosen(129280));
+// The last is R1's vocabulary.
+TEST(Sample, TakesEverySchedule) {
+  for (int64_t vocabulary : {8200, 32064, 129280}) {
+    expectRight(vocabulary, {normalValues(static_cast<size_t>(vocabulary), 24, 3)},
+                {{0.6f, 0.95f, 0, 1234, 0}, {1, 1, 0, 1234, 1}}, legalSampleSchedules({vocabulary}, h800));
+  }
 }
 
 TEST(Sample, TakesExtremes) {
