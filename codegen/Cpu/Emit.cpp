@@ -41,6 +41,11 @@ llvm::Error unsupported(const CpuKernelRequest &request, const llvm::Twine &what
 
 /// What the target's matrix kernels cannot do, whatever the verifier allows.
 llvm::Error checkRequest(const CpuKernelRequest &request, const CpuTarget &target) {
+  auto append = dyn_cast<kernel::LatentAppendOp>(request.op);
+  auto attention = dyn_cast<kernel::LatentAttentionOp>(request.op);
+  if ((append && append.getFp8Row()) || (attention && attention.getFp8Row())) {
+    return unsupported(request, "has a cache in FP8, which is for GPUs");
+  }
   auto packing = request.op->getAttrOfType<kernel::PackingAttr>("packing");
   if (!packing) {
     return llvm::Error::success();

@@ -193,10 +193,12 @@ private:
   }
 
   Specs specs(kernel::LatentAppendOp op) {
-    if (!elementOf(op.getQuery()).isBF16() || !elementOf(op.getCache()).isBF16() || !isDense(op.getQuery())) {
-      return noKernel(op, "expected dense rows of bf16");
+    if (!elementOf(op.getQuery()).isBF16() || !(op.getFp8Row() || elementOf(op.getCache()).isBF16()) ||
+        !isDense(op.getQuery())) {
+      return noKernel(op, "expected dense rows of bf16, or of FP8 in the cache");
     }
     cuda::LatentAppendShape shape;
+    shape.isFp8 = op.getFp8Row().has_value();
     shape.heads = op.getHeads();
     shape.nope = op.getNopeDim();
     shape.rope = op.getRopeDim();
@@ -237,10 +239,11 @@ private:
   }
 
   Specs specs(kernel::LatentAttentionOp op) {
-    if (!elementOf(op.getCache()).isBF16() || op.getPageTokens() != 64) {
-      return noKernel(op, "expected a cache of bf16 in pages of 64 tokens");
+    if (!(op.getFp8Row() || elementOf(op.getCache()).isBF16()) || op.getPageTokens() != 64) {
+      return noKernel(op, "expected a cache of bf16 or FP8 in pages of 64 tokens");
     }
     cuda::LatentAttentionShape shape;
+    shape.isFp8 = op.getFp8Row().has_value();
     shape.heads = op.getHeads();
     shape.rank = op.getRank();
     shape.ropeDim = op.getRopeDim();

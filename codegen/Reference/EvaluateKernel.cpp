@@ -4,6 +4,7 @@
 #include "codegen/Reference/EvaluateKernel.h"
 #include "codegen/Reference/EvaluateBody.h"
 #include "codegen/Reference/KernelRows.h"
+#include "codegen/Reference/LatentRows.h"
 #include "dialects/Exec/Exec.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/Parallel.h"
@@ -16,6 +17,12 @@ using namespace mlir;
 
 namespace elah {
 namespace {
+
+/// One row of values that are not stored yet.
+struct RowOfValues {
+  std::vector<double> values;
+  void set(int64_t, int64_t column, double value) { values[static_cast<size_t>(column)] = value; }
+};
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
@@ -276,7 +283,8 @@ public:
 
   void run(kernel::LatentAppendOp op) {
     Rows query(of(op.getQueryMutable())), latent(of(op.getLatentMutable())), weight(of(op.getNormWeightMutable())),
-        cacheRows(of(op.getCacheRowsMutable())), absorbed(of(op.getAbsorbedMutable())), cache(of(op.getCacheMutable()));
+        cacheRows(of(op.getCacheRowsMutable())), absorbed(of(op.getAbsorbedMutable()));
+    LatentCache cache(of(op.getCacheMutable()), op.getFp8Row());
     std::optional<Rows> table(std::in_place, of(op.getTableMutable()));
     int64_t heads = op.getHeads(), nope = op.getNopeDim(), rope = op.getRopeDim(), rank = op.getRank();
     for (int64_t t = 0; t < tokens; ++t) {
@@ -284,16 +292,17 @@ public:
         copyRotated(op.getRope(), table, t, query, head * (nope + rope) + nope, rope, absorbed, t,
                     head * (rank + rope) + rank);
       }
-      int64_t row = cacheRows.integer(t);
+      RowOfValues row{std::vector<double>(static_cast<size_t>(rank + rope))};
       double squares = 0;
       for (int64_t i = 0; i < rank; ++i) {
         squares += latent.get(t, i) * latent.get(t, i);
       }
       double factor = 1 / std::sqrt(squares / static_cast<double>(rank) + op.getEpsilon().convertToDouble());
       for (int64_t i = 0; i < rank; ++i) {
-        cache.set(row, i, latent.get(t, i) * factor * weight.get(i));
+        row.set(0, i, latent.get(t, i) * factor * weight.get(i));
       }
-      copyRotated(op.getRope(), table, t, latent, rank, rope, cache, row, rank);
+      copyRotated(op.getRope(), table, t, latent, rank, rope, row, 0, rank);
+      cache.set(cacheRows.integer(t), row.values);
     }
   }
 
@@ -313,10 +322,12 @@ public:
   }
 
   void run(kernel::LatentAttentionOp op) {
-    Rows query(of(op.getQueryMutable())), cache(of(op.getCacheMutable())), output(of(op.getOutputMutable()));
+    Rows query(of(op.getQueryMutable())), output(of(op.getOutputMutable()));
+    LatentCache cache(of(op.getCacheMutable()), op.getFp8Row());
     int64_t rank = op.getRank(), width = rank + op.getRopeDim();
     for (int64_t t = 0; t < tokens; ++t) {
       std::vector<int64_t> rows = seenBy(op, t);
+      cache.read(rows);
       llvm::parallelFor(0, op.getHeads(), [&](size_t index) {
         int64_t head = static_cast<int64_t>(index);
         attend(query, t, head * width, width, cache, 0, cache, 0, rank, rows, op.getScale().convertToDouble(), output,
@@ -398,8 +409,9 @@ private:
   }
 
   /// `count` values of a row, of which the first rope.getDim() are rotated.
+  template <typename To>
   static void copyRotated(r1::RopeAttr rope, const std::optional<Rows> &table, int64_t token, const Rows &from,
-                          int64_t first, int64_t count, const Rows &to, int64_t row, int64_t column) {
+                          int64_t first, int64_t count, To &to, int64_t row, int64_t column) {
     int64_t rotated = table ? rope.getDim() : 0, pairs = rotated / 2;
     for (int64_t i = 0; i < pairs; ++i) {
       bool isHalf = rope.getLayout() == r1::RopeLayout::Half;
@@ -426,9 +438,10 @@ private:
     return rows;
   }
 
-  static void attend(const Rows &query, int64_t token, int64_t first, int64_t width, const Rows &keys, int64_t keyFirst,
-                     const Rows &values, int64_t valueFirst, int64_t valueWidth, ArrayRef<int64_t> rows, double scale,
-                     const Rows &output, int64_t outputFirst) {
+  template <typename Cache>
+  static void attend(const Rows &query, int64_t token, int64_t first, int64_t width, const Cache &keys,
+                     int64_t keyFirst, const Cache &values, int64_t valueFirst, int64_t valueWidth,
+                     ArrayRef<int64_t> rows, double scale, const Rows &output, int64_t outputFirst) {
     std::vector<double> scores, q = query.part(token, first, width), sums(static_cast<size_t>(valueWidth));
     double largest = -std::numeric_limits<double>::infinity(), total = 0;
     for (int64_t row : rows) {
@@ -438,8 +451,8 @@ private:
     for (auto [row, score] : llvm::zip_equal(rows, scores)) {
       double weight = std::exp(score - largest);
       total += weight;
-      for (int64_t i = 0; i < valueWidth; ++i) {
-        sums[i] += weight * values.get(row, valueFirst + i);
+      for (auto [sum, value] : llvm::zip_equal(sums, values.part(row, valueFirst, valueWidth))) {
+        sum += weight * value;
       }
     }
     for (int64_t i = 0; i < valueWidth; ++i) {

@@ -44,8 +44,8 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
       and rounded to one with `precision=bf16`, as is the cache; `precision=f32` computes in f32 throughout. f8 weights
       keep their bytes if their blocks fit the panels.
     - *Hopper.* With `cuda`, f8 weights in blocks of 128 x 128 are multiplied with quantized rows, all others in bf16, and
-      weights lie in rows. Values between kernels are bf16, the residual stream, router and logits f32, the cache bf16. The
-      rows of experts are dispatched into their order before the first product.
+      weights lie in rows. Values between kernels are bf16, the residual stream, router and logits f32, the cache bf16 or,
+      with `kv-cache=fp8`, of latents in FP8. The rows of experts are dispatched into their order before the first product.
 
     ```mlir
     func.func @forward(%tokens: tensor<?xi32>, ...) -> ... {
@@ -84,7 +84,8 @@ def ConvertR1ToExec : Pass<"convert-r1-to-exec", "::mlir::ModuleOp"> {
     Option<"maxSequences", "max-sequences", "int64_t", "8", "Sequences in one step.">,
     Option<"maxTokens", "max-tokens", "int64_t", "512", "Tokens in one step.">,
     Option<"pageTokens", "page-tokens", "int64_t", "64", "Tokens in one page of the KV cache.">,
-    Option<"precision", "precision", "std::string", "\"auto\"", "auto, bf16 or f32: whether bf16 products read split or rounded values, or are not used.">
+    Option<"precision", "precision", "std::string", "\"auto\"", "auto, bf16 or f32: whether bf16 products read split or rounded values, or are not used.">,
+    Option<"kvCache", "kv-cache", "std::string", "\"auto\"", "auto or fp8: what the KV cache holds, as precise as the computation or, of latents on a GPU, FP8.">
   ];
 }
 

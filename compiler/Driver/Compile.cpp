@@ -209,6 +209,9 @@ private:
       return fail(Usage, "--precision is for --target cpu; on " + options.target +
                              " f8 weights are multiplied with quantized rows, all others in bf16");
     }
+    if (!gpu && !options.kvCache.empty()) {
+      return fail(Usage, "--kv-cache is for GPUs; on a processor the cache holds what --precision says, f32 or bf16");
+    }
     llvm::Expected<CpuTarget> found = lookupCpuTarget(options.cpu);
     if (!found) {
       std::string message;
@@ -391,8 +394,14 @@ private:
         return BadData;
       }
     }
-    PipelineOptions pipeline{options.cpu,        gpu != nullptr,    maxContext,   options.maxBatch,
-                             options.maxPrefill, options.precision, modelFolder()};
+    PipelineOptions pipeline{options.cpu,
+                             gpu != nullptr,
+                             maxContext,
+                             options.maxBatch,
+                             options.maxPrefill,
+                             options.precision,
+                             options.kvCache == "fp8" ? "fp8" : "auto",
+                             modelFolder()};
     int status = Done;
     auto phaseEnds = [&](Phase phase) {
       passes.addPass(std::make_unique<PhaseEnd>([this, phase, &status](ModuleOp current) {
@@ -577,6 +586,9 @@ private:
                       {"max-batch", std::to_string(options.maxBatch)},
                       {"max-prefill", std::to_string(options.maxPrefill)},
                       {"precision", options.precision},
+                      {"kv-cache", !gpu                      ? ""
+                                   : options.kvCache.empty() ? "bf16"
+                                                             : options.kvCache},
                       {"weights", options.referencesWeights ? "reference" : "embed"},
                       {"next-token-layers", options.importsNextTokenLayers ? "import" : "skip"}};
     // Not --emit: a program holds the very artifact that would stand alone.

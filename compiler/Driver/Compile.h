@@ -31,6 +31,7 @@ struct CompileOptions {
   Phase stopAfter = Phase::Artifact;
   std::string dumpFolder; ///< If not empty: the IR of each phase lands there.
   std::string precision = "auto";
+  std::string kvCache; ///< Of a GPU: bf16, which is meant if it is empty, or fp8.
   bool importsNextTokenLayers = false;
   unsigned threads = 1;
   bool explainsFusion = false; ///< Say on stdout what became what, layer by layer, and what nearly did.

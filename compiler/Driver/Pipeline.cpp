@@ -37,6 +37,7 @@ void buildPipeline(OpPassManager &passes, const PipelineOptions &options, llvm::
   conversion.maxSequences = options.maxSequences;
   conversion.maxTokens = options.maxTokens;
   conversion.precision = options.precision;
+  conversion.kvCache = options.kvCache;
   passes.addPass(createConvertR1ToExec(conversion));
   if (!phaseEnds(Phase::Kernel)) {
     return;
@@ -90,6 +91,7 @@ struct PipelineCommandLine : PassPipelineOptions<PipelineCommandLine> {
   Option<std::string> weightFolder{*this, "weights", llvm::cl::desc("The folder of the model's files"),
                                    llvm::cl::init("")};
   Option<std::string> precision{*this, "precision", llvm::cl::desc("auto, bf16 or f32"), llvm::cl::init("auto")};
+  Option<std::string> kvCache{*this, "kv-cache", llvm::cl::desc("auto or fp8"), llvm::cl::init("auto")};
 };
 
 } // namespace
@@ -98,8 +100,8 @@ void registerPipeline() {
   PassPipelineRegistration<PipelineCommandLine>(
       "elah-pipeline", "All passes from an imported r1 module to a finished exec module, as elah compile runs them",
       [](OpPassManager &passes, const PipelineCommandLine &line) {
-        PipelineOptions options{line.cpu,       line.isCuda,    line.maxContext,  line.maxSequences,
-                                line.maxTokens, line.precision, line.weightFolder};
+        PipelineOptions options{line.cpu,       line.isCuda,    line.maxContext, line.maxSequences,
+                                line.maxTokens, line.precision, line.kvCache,    line.weightFolder};
         buildPipeline(passes, options, [](Phase) { return true; });
       });
   PassPipelineRegistration<>("elah-graph-pipeline", "All passes for a plain graph, from r1 to a finished exec module",

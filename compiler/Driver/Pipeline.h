@@ -19,7 +19,8 @@ struct PipelineOptions {
   int64_t maxSequences = 8;
   int64_t maxTokens = 512; ///< Of a step.
   std::string precision = "auto";
-  std::string weightFolder; ///< Where the model's files lie.
+  std::string kvCache = "auto"; ///< Or fp8.
+  std::string weightFolder;     ///< Where the model's files lie.
 };
 
 /// Adds the passes from an imported r1 module to a finished exec module. `phaseEnds` is called where a phase's passes

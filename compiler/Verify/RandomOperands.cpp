@@ -2,6 +2,7 @@
 // cache, quantized values be numbers. This gives each operand of each operation values that a step could hand to it.
 #include "compiler/Verify/RandomOperands.h"
 #include "codegen/Reference/EvaluateKernel.h"
+#include "codegen/Reference/LatentRows.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
@@ -300,14 +301,33 @@ private:
     setIntegers(append.getCacheRowsMutable(), someCacheRows());
     keepContents(append.getAbsorbedMutable());
     keepContents(append.getCacheMutable());
+    fillLatents(append.getCacheMutable(), append.getFp8Row());
   }
   void fill(kernel::AttentionOp attention) {
     fillSequences(attention.getPositionsMutable(), attention.getTokenSequenceMutable(),
                   attention.getPageTableMutable());
   }
   void fill(kernel::LatentAttentionOp attention) {
+    fillLatents(attention.getCacheMutable(), attention.getFp8Row());
     fillSequences(attention.getPositionsMutable(), attention.getTokenSequenceMutable(),
                   attention.getPageTableMutable());
+  }
+
+  /// Rows of an FP8 cache, if it is one.
+  void fillLatents(OpOperand &operand, std::optional<kernel::Fp8LatentRow> layout) {
+    if (!layout) {
+      return;
+    }
+    Operand &cache = at(operand);
+    cache.bytes.assign(bytesOf(operand.get(), step.bucket), 0);
+    for (size_t at = 0; at < cache.bytes.size(); at += static_cast<size_t>(layout->bytes())) {
+      std::vector<double> values;
+      for (int64_t i = 0; i < layout->rank + layout->ropeDim; ++i) {
+        values.push_back(normal());
+      }
+      storeLatentRow(*layout, std::span<uint8_t>(cache.bytes).subspan(at, static_cast<size_t>(layout->bytes())),
+                     values);
+    }
   }
 
   /// Cosines, and behind them sines, of any angles.

@@ -3,6 +3,7 @@
 // pass.
 #include "compiler/Verify/VerifyKernels.h"
 #include "codegen/Reference/EvaluateKernel.h"
+#include "codegen/Reference/LatentRows.h"
 #include "codegen/Reference/RelativeDifference.h"
 #include "compiler/Verify/ManifestOperations.h"
 #include "compiler/Verify/RandomOperands.h"
@@ -66,6 +67,11 @@ public:
         verdict(verdict), where(where) {
     for (unsigned i = cast<kernel::KernelOpInterface>(op).getInputCount(); i < op->getNumOperands(); ++i) {
       auto type = cast<MemRefType>(op->getOperand(i).getType());
+      auto append = dyn_cast<kernel::LatentAppendOp>(op);
+      if (append && i == append.getCacheMutable().getOperandNumber() && append.getFp8Row()) {
+        compareLatents(i, *append.getFp8Row());
+        continue;
+      }
       bool isQuantized = isa<Float8E4M3FNType>(type.getElementType());
       compare(i, type, isQuantized ? std::optional<unsigned>(i + 1) : std::nullopt);
       if (isQuantized) {
@@ -115,7 +121,39 @@ private:
         vectors.add(x, y);
       }
     }
-    double difference = vectors.value(), bound = boundOf(element);
+    judge(operand, vectors, boundOf(element));
+  }
+
+  /// Rows of an FP8 cache.
+  void compareLatents(unsigned operand, const kernel::Fp8LatentRow &layout) {
+    const size_t size = static_cast<size_t>(layout.bytes());
+    RelativeDifference vectors;
+    for (int64_t row = 0; row < static_cast<int64_t>(actual[operand].bytes.size() / size); ++row) {
+      auto bytesOf = [&](ArrayRef<cuda::Operand> operands) {
+        return std::span<const uint8_t>(operands[operand].bytes).subspan(static_cast<size_t>(row) * size, size);
+      };
+      const std::span<const uint8_t> wanted = bytesOf(expected), found = bytesOf(actual);
+      if (llvm::equal(wanted, bytesOf(initial))) {
+        if (!llvm::equal(wanted, found)) {
+          verdict.errors.push_back(place(operand, row, 0) + " was overwritten");
+          return;
+        }
+        continue;
+      }
+      for (int64_t column = 0; column < layout.rank + layout.ropeDim; ++column) {
+        double x = loadFromLatentRow(layout, wanted, column), y = loadFromLatentRow(layout, found, column);
+        if (std::isnan(x) != std::isnan(y)) {
+          fail(operand, row, column, x, y);
+          return;
+        }
+        vectors.add(x, y);
+      }
+    }
+    judge(operand, vectors, 1e-4); // As other e4m3.
+  }
+
+  void judge(unsigned operand, const RelativeDifference &vectors, double bound) {
+    double difference = vectors.value();
     if (difference / bound >= verdict.difference / std::max(verdict.bound, 1e-30) || verdict.bound == 0) {
       verdict.difference = difference;
       verdict.bound = bound;

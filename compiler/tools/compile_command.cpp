@@ -125,6 +125,12 @@ int elahCompileCommand(int argc, char **argv) {
                  "bf16: round what these read and\nthe cache to bf16, for speed and memory; f32: all in f32")
       ->check(oneOf({"auto", "bf16", "f32"}))
       ->type_name("NAME");
+  app.add_option(
+         "--kv-cache", options.kvCache,
+         "What a GPU's KV cache holds: bf16 (default), or fp8 for latent attention\n(DeepSeek-R1): 656 bytes of "
+         "a token and layer instead of 1152")
+      ->check(oneOf({"bf16", "fp8"}))
+      ->type_name("NAME");
   app.add_option("--weights", weights,
                  "embed: put the packed weights into the file (default);\nreference: leave them in the folder")
       ->check(oneOf({"embed", "reference"}))

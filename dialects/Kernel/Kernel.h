@@ -2,6 +2,7 @@
 #ifndef DIALECTS_KERNEL_KERNEL_H
 #define DIALECTS_KERNEL_KERNEL_H
 
+#include "dialects/Kernel/LatentRow.h"
 #include "dialects/R1/R1.h"
 
 #include "dialects/Kernel/KernelDialect.h.inc"

@@ -17,6 +17,8 @@ class Kernel_Op<string mnemonic, string outputs, string outer, string rows, list
 
 def Rows : MemRefRankOf<[F32, BF16, F16], [2]>;
 def AnyRows : MemRefRankOf<[F32, BF16, F16, F8E4M3FN], [2]>;
+/// A row of bytes is one of Fp8LatentRow's.
+def LatentRows : MemRefRankOf<[F32, BF16, F16, I8], [2]>;
 def RowsF32 : MemRefRankOf<[F32], [2]>;
 def RowsI32 : MemRefRankOf<[I32], [2]>;
 def VectorF32 : MemRefRankOf<[F32], [1]>;
@@ -258,25 +260,37 @@ def Kernel_AttentionOp : Kernel_Op<"attention", "1", "getKvHeads()", "getOutput(
   let hasVerifier = 1;
 }
 
+// Of operations on a cache of latents.
+defvar fp8Cache = [{
+    /// How rows of the cache are laid out, if they are in FP8.
+    std::optional<::elah::kernel::Fp8LatentRow> getFp8Row() {
+      if (!getCache().getType().getElementType().isInteger(8)) {
+        return std::nullopt;
+      }
+      return ::elah::kernel::Fp8LatentRow{static_cast<int64_t>(getRank()), static_cast<int64_t>(getRopeDim())};
+    }
+}];
+
 def Kernel_LatentAppendOp : Kernel_Op<"latent_append", "2", "1", "getLatent()"> {
   let summary = "Normalizes the latent, rotates query and key, and writes the token's row to the cache.";
   let description = [{
     query [T, heads * (nope_dim + rope_dim)], latent [T, rank + rope_dim]. The rotated query parts go to the last
     rope_dim of each head's rank + rope_dim values in `absorbed`; the normalized latent and the rotated key to cache row
-    cache_rows[t].
+    cache_rows[t]. A cache of bytes is in FP8: its rows are laid out as Fp8LatentRow says (LatentRow.h).
 
     (C1) heads, nope_dim, rope_dim and rank are positive.
-    (C2) query, latent, norm_weight, absorbed and cache have the widths that these give.
+    (C2) query, latent, norm_weight, absorbed and cache have the widths that these give; rows of bytes those of FP8.
     (C3) the table and the rotation are rope_dim wide.
     (C4) epsilon is positive.
   }];
   let arguments = (ins Rows:$query, Rows:$latent, VectorF32:$norm_weight, RowsF32:$table, VectorI32:$cache_rows,
-                   Rows:$absorbed, Rows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
+                   Rows:$absorbed, LatentRows:$cache, I64Attr:$heads, I64Attr:$nope_dim, I64Attr:$rope_dim, I64Attr:$rank,
                    F64Attr:$epsilon, R1_RopeAttr:$rope);
   let assemblyFormat = [{
     $query `,` $latent `norm` $norm_weight `table` $table `rows` $cache_rows `to` $absorbed `,` $cache attr-dict `:`
     type(operands)
   }];
+  let extraClassDeclaration = fp8Cache;
   let hasVerifier = 1;
 }
 
@@ -285,19 +299,21 @@ def Kernel_LatentAttentionOp : Kernel_Op<"latent_attention", "1", "getHeadGroups
   let description = [{
     query [T, heads * (rank + rope_dim)]; a token's key is its whole cache row, its value the row's first `rank` values.
     output [T, heads * rank]. A block handles `heads / head_groups` heads of one token, so that a cache row is loaded once
-    for all of them. Which tokens are seen: as in kernel.attention.
+    for all of them. Which tokens are seen: as in kernel.attention. A cache of bytes is in FP8, as in
+    kernel.latent_append.
 
     (C1) head_groups divides heads, and heads, rank, rope_dim and head_groups are positive.
-    (C2) query, cache and output have the widths that these give.
+    (C2) query, cache and output have the widths that these give; rows of bytes those of FP8.
     (C3) page_tokens is positive.
   }];
-  let arguments = (ins Rows:$query, Rows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
+  let arguments = (ins Rows:$query, LatentRows:$cache, VectorI32:$positions, VectorI32:$token_sequence,
                    VectorI32:$page_table, Rows:$output, I64Attr:$heads, I64Attr:$rank, I64Attr:$rope_dim,
                    I64Attr:$head_groups, F64Attr:$scale, I64Attr:$page_tokens,
                    DefaultValuedAttr<Kernel_ComputeAttr, "::elah::kernel::Compute::F32">:$compute);
   let assemblyFormat = [{
     $query `,` $cache `at` $positions `,` $token_sequence `,` $page_table `to` $output attr-dict `:` type(operands)
   }];
+  let extraClassDeclaration = fp8Cache;
   let hasVerifier = 1;
 }
 

@@ -21,6 +21,13 @@ LogicalResult expectWidth(Operation *op, StringRef what, Value rows, int64_t exp
   return op->emitOpError() << what << " must be " << expected << " wide, found " << rows.getType();
 }
 
+/// Rows of an operation's latent cache: as many values as the latent and its key have, or FP8 rows' bytes.
+template <typename Op> LogicalResult expectLatentRows(Op op) {
+  std::optional<Fp8LatentRow> fp8 = op.getFp8Row();
+  return expectWidth(op, "cache", op.getCache(),
+                     fp8 ? fp8->bytes() : static_cast<int64_t>(op.getRank() + op.getRopeDim()));
+}
+
 /// Rows of `expected` values, split or not.
 LogicalResult expectValues(Operation *op, StringRef what, Value rows, int64_t expected) {
   return isSplit(rows, expected) ? success() : expectWidth(op, what, rows, expected);
@@ -360,8 +367,8 @@ LogicalResult LatentAppendOp::verify() {
       failed(expectWidth(*this, "latent", getLatent(), rank + ropeDim)) ||
       failed(expectLength(*this, "norm_weight", getNormWeight(), rank)) ||
       failed(expectWidth(*this, "absorbed", getAbsorbed(), heads * (rank + ropeDim))) ||
-      failed(expectWidth(*this, "cache", getCache(), rank + ropeDim)) || // latent_append_c2
-      failed(expectWidth(*this, "table", getTable(), ropeDim))) {        // latent_append_c3
+      failed(expectLatentRows(*this)) ||                          // latent_append_c2
+      failed(expectWidth(*this, "table", getTable(), ropeDim))) { // latent_append_c3
     return failure();
   }
   if (getRope().getDim() != ropeDim) { // latent_append_c3
@@ -379,8 +386,7 @@ LogicalResult LatentAttentionOp::verify() {
   if (heads % groups != 0) { // latent_attention_c1
     return emitOpError() << "heads must be a multiple of head_groups, found " << heads << " and " << groups;
   }
-  if (failed(expectWidth(*this, "query", getQuery(), heads * (rank + ropeDim))) ||
-      failed(expectWidth(*this, "cache", getCache(), rank + ropeDim)) ||
+  if (failed(expectWidth(*this, "query", getQuery(), heads * (rank + ropeDim))) || failed(expectLatentRows(*this)) ||
       failed(expectWidth(*this, "output", getOutput(), heads * rank))) { // latent_attention_c2
     return failure();
   }

@@ -147,7 +147,8 @@ LogicalResult lower(r1::LatentAttentionOp op, ProgramBuilder &program) {
   kernel::HeadGemmOp::create(builder, loc, program.convertFor(queryCompute, loc, query), forQuery.bytes, absorbed,
                              forQuery.packing, queryCompute, nope + rope, 0, row, 0);
 
-  Value cache = program.cache(loc, 0, op.getLayer(), row);
+  const int64_t cacheRow = program.hasFp8Cache() ? kernel::Fp8LatentRow{rank, rope}.bytes() : row;
+  Value cache = program.cache(loc, 0, op.getLayer(), cacheRow);
   Value norm = program.weights.vector(loc, *normWeight);
   program.countBytes(rank * 4);
   kernel::LatentAppendOp::create(builder, loc, query, latent, norm, program.ropeTable(loc, op.getRope()),

@@ -30,6 +30,9 @@ public:
   const int64_t pageTokens;
   WeightRecipes weights;
 
+  /// Whether the cache is of latents in FP8: its rows are bytes.
+  bool hasFp8Cache() const { return cacheElement.isInteger(8); }
+
   //===--- Buffers ---===//
   exec::ExtentAttr tokens(int64_t factor = 1) const; ///< factor * tokens rows.
   exec::ExtentAttr logitRows() const;

@@ -6,6 +6,7 @@
 #include "compiler/Conversion/R1ToExec/Leftovers.h"
 #include "compiler/Conversion/R1ToExec/Lowerings.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -119,6 +120,12 @@ private:
     if (!precisionModeOf(precision)) {
       return module.emitError() << "precision must be auto, bf16 or f32, found '" << precision.getValue() << "'";
     }
+    if (kvCache != "auto" && kvCache != "fp8") {
+      return module.emitError() << "kv-cache must be auto or fp8, found '" << kvCache.getValue() << "'";
+    }
+    if (kvCache == "fp8" && !isCuda) {
+      return module.emitError() << "kv-cache=fp8 is for GPUs: no kernel of a processor reads such a cache";
+    }
     auto modelContext = module->getAttrOfType<IntegerAttr>("r1.max_context");
     if (!modelContext) {
       return module.emitError() << "expected the attribute r1.max_context";
@@ -156,8 +163,12 @@ private:
     auto program = exec::ProgramOp::create(builder, forward.getLoc(), "forward", ArrayAttr());
     program.getBody().emplaceBlock();
     Precision rules(target, *precisionModeOf(precision));
-    Type cacheElement = cacheElementOf(forward, rules, builder);
     Block &body = forward.getBody().front();
+    if (kvCache == "fp8" && !llvm::hasSingleElement(latentRowsOf(forward))) {
+      return forward.emitError() << "an FP8 KV cache is for latent attention of one rank, found "
+                                 << body.getArgument(2).getType() << "; compile with the cache in bf16";
+    }
+    Type cacheElement = kvCache == "fp8" ? builder.getI8Type() : cacheElementOf(forward, rules, builder);
     ProgramBuilder lowering(program, {body.getArgument(0), body.getArgument(1), body.getArgument(2)}, target, rules,
                             cacheElement, pageTokens);
     for (Operation &op : body) {
@@ -167,7 +178,7 @@ private:
       }
     }
     eraseUnread(program);
-    describe(module, cast<r1::CacheType>(body.getArgument(2).getType()), lowering, builder);
+    describe(module, cast<r1::CacheType>(body.getArgument(2).getType()), forward, lowering, builder);
     forward.erase();
     return success();
   }
@@ -179,6 +190,17 @@ private:
     return isF32 ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
   }
 
+  /// Bytes of the rows that the function's latent attention would have in an FP8 cache.
+  static llvm::SmallSetVector<int64_t, 2> latentRowsOf(func::FuncOp forward) {
+    llvm::SmallSetVector<int64_t, 2> rows;
+    for (auto attention : forward.getOps<r1::LatentAttentionOp>()) {
+      rows.insert(
+          kernel::Fp8LatentRow{static_cast<int64_t>(attention.getRank()), static_cast<int64_t>(attention.getRopeDim())}
+              .bytes());
+    }
+    return rows;
+  }
+
   /// Views that nothing reads: query, key and value are read as one.
   static void eraseUnread(exec::ProgramOp program) {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(program.getBody().front()))) {
@@ -188,11 +210,13 @@ private:
     }
   }
 
-  void describe(ModuleOp module, r1::CacheType cache, const ProgramBuilder &lowering, OpBuilder &builder) {
+  void describe(ModuleOp module, r1::CacheType cache, func::FuncOp forward, const ProgramBuilder &lowering,
+                OpBuilder &builder) {
     int64_t context = maxContext ? maxContext : module->getAttrOfType<IntegerAttr>("r1.max_context").getInt();
     module->setAttr("exec.limits", builder.getDenseI64ArrayAttr({context, maxSequences, maxTokens}));
     int64_t elementBytes = lowering.cacheElement.getIntOrFloatBitWidth() / 8;
-    SmallVector<int64_t> layout = {cache.getLayers(), pageTokens, cache.getKeyWidth() * elementBytes};
+    int64_t keyBytes = lowering.hasFp8Cache() ? latentRowsOf(forward).front() : cache.getKeyWidth() * elementBytes;
+    SmallVector<int64_t> layout = {cache.getLayers(), pageTokens, keyBytes};
     if (cache.getKind() == r1::CacheKind::KeyValue) {
       layout.push_back(cache.getValueWidth() * elementBytes);
     }

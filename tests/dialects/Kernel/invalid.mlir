@@ -506,6 +506,15 @@ func.func @latent_append_c2(%q: memref<?x96xf32>, %l: memref<?x40xf32>, %n: memr
 // -----
 
 #rope = #r1.rope<half, [1.0, 0.5, 0.25, 0.125], scale = 1.0 : f64>
+func.func @latent_append_c2_fp8(%q: memref<?x96xf32>, %l: memref<?x40xf32>, %n: memref<32xf32>, %t: memref<?x8xf32>, %i: memref<?xi32>, %a: memref<?x160xf32>, %c: memref<?x40xi8>) {
+  // expected-error@+1 {{cache must be 64 wide, found 'memref<?x40xi8>'}}
+  kernel.latent_append %q, %l norm %n table %t rows %i to %a, %c {heads = 4, nope_dim = 16, rope_dim = 8, rank = 32, epsilon = 1.0e-6, rope = #rope} : memref<?x96xf32>, memref<?x40xf32>, memref<32xf32>, memref<?x8xf32>, memref<?xi32>, memref<?x160xf32>, memref<?x40xi8>
+  return
+}
+
+// -----
+
+#rope = #r1.rope<half, [1.0, 0.5, 0.25, 0.125], scale = 1.0 : f64>
 func.func @latent_append_c3(%q: memref<?x96xf32>, %l: memref<?x40xf32>, %n: memref<32xf32>, %t: memref<?x16xf32>, %i: memref<?xi32>, %a: memref<?x160xf32>, %c: memref<?x40xbf16>) {
   // expected-error@+1 {{table must be 8 wide}}
   kernel.latent_append %q, %l norm %n table %t rows %i to %a, %c {heads = 4, nope_dim = 16, rope_dim = 8, rank = 32, epsilon = 1.0e-6, rope = #rope} : memref<?x96xf32>, memref<?x40xf32>, memref<32xf32>, memref<?x16xf32>, memref<?xi32>, memref<?x160xf32>, memref<?x40xbf16>
@@ -551,6 +560,14 @@ func.func @latent_attention_c1_positive(%q: memref<?x160xf32>, %c: memref<?x40xb
 func.func @latent_attention_c2(%q: memref<?x160xf32>, %c: memref<?x32xbf16>, %i: memref<?xi32>, %o: memref<?x128xf32>) {
   // expected-error@+1 {{cache must be 40 wide}}
   kernel.latent_attention %q, %c at %i, %i, %i to %o {heads = 4, rank = 32, rope_dim = 8, head_groups = 2, scale = 1.0, page_tokens = 32} : memref<?x160xf32>, memref<?x32xbf16>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x128xf32>
+  return
+}
+
+// -----
+
+func.func @latent_attention_c2_fp8(%q: memref<?x160xf32>, %c: memref<?x32xi8>, %i: memref<?xi32>, %o: memref<?x128xf32>) {
+  // expected-error@+1 {{cache must be 64 wide, found 'memref<?x32xi8>'}}
+  kernel.latent_attention %q, %c at %i, %i, %i to %o {heads = 4, rank = 32, rope_dim = 8, head_groups = 2, scale = 1.0, page_tokens = 32} : memref<?x160xf32>, memref<?x32xi8>, memref<?xi32>, memref<?xi32>, memref<?xi32>, memref<?x128xf32>
   return
 }
 

@@ -121,3 +121,14 @@ func.func @generic(%rows: memref<?x64xbf16>, %factors: memref<64xf32>, %o: memre
   }
   return
 }
+
+// A cache in FP8: 32 latent values, their scale in 16 bytes, 8 rotated values.
+// CHECK-LABEL: func.func @fp8_latent
+func.func @fp8_latent(%i: memref<?xi32>, %absorbed: memref<?x160xf32>, %cache: memref<?x64xi8>,
+                      %o: memref<?x128xbf16>) {
+  // CHECK: kernel.latent_attention {{.*}}memref<?x64xi8>
+  kernel.latent_attention %absorbed, %cache at %i, %i, %i to %o {heads = 4, rank = 32, rope_dim = 8, head_groups = 2,
+      scale = 1.0, page_tokens = 32} : memref<?x160xf32>, memref<?x64xi8>, memref<?xi32>, memref<?xi32>,
+      memref<?xi32>, memref<?x128xbf16>
+  return
+}
