@@ -20,7 +20,7 @@ public:
 
   void set(int64_t row, llvm::ArrayRef<double> values) const;
 
-  // Reads rows, once for all heads and tokens. By one thread; then any may ask for their parts.
+  /// Reads rows, once for all heads and tokens. By one thread; then any may ask for their parts.
   void read(llvm::ArrayRef<int64_t> numbers);
   llvm::ArrayRef<double> part(int64_t row, int64_t first, int64_t count) const {
     return llvm::ArrayRef(known.find(row)->second).slice(static_cast<size_t>(first), static_cast<size_t>(count));

@@ -167,6 +167,23 @@ TEST(Emit, RefusesWhatTheTargetLacks) {
   EXPECT_EQ(refused("x86-64-v4"), "kernel 'gemm_bf16': computes in bf16, for which x86-64-v4 has no instruction");
 }
 
+TEST(Emit, RefusesACacheInFp8) {
+  mlir::MLIRContext context;
+  auto module = parse(context, R"(module {
+    exec.kernel @latent(%q: memref<?x40xf32>, %c: memref<?x48xi8>, %p: memref<?xi32>, %s: memref<?xi32>,
+                        %t: memref<?xi32>, %o: memref<?x32xf32>)
+        rows [#exec.extent<tokens>, #exec.extent<cache_rows>, #exec.extent<tokens>, #exec.extent<tokens>,
+              #exec.extent<sequences>, #exec.extent<tokens>] {
+      kernel.latent_attention %q, %c at %p, %s, %t to %o {heads = 2, rank = 16, rope_dim = 4, head_groups = 1,
+          scale = 0.25, page_tokens = 16} : memref<?x40xf32>, memref<?x48xi8>, memref<?xi32>, memref<?xi32>,
+          memref<?xi32>, memref<?x32xf32>
+    }
+  })");
+  auto object = emitCpuObject(requestsOf(*module), llvm::cantFail(lookupCpuTarget("znver4")), &context);
+  ASSERT_FALSE(static_cast<bool>(object));
+  EXPECT_EQ(llvm::toString(object.takeError()), "kernel 'latent': has a cache in FP8, which is for GPUs");
+}
+
 TEST(Target, UnknownNamesListAll) {
   auto target = lookupCpuTarget("z80");
   ASSERT_FALSE(static_cast<bool>(target));

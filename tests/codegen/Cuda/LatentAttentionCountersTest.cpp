@@ -2,10 +2,12 @@
 // emulator in one run: no more on the tensor cores, by TMA and in shared memory, and at most a tenth more of other
 // instructions. FlashMLA's kernels are not here: ELAH_HARDWARE_PROVEN_PTX names a folder that holds them.
 #include "codegen/Cuda/LatentAttention.h"
+#include "dialects/Kernel/LatentRow.h"
 #include "tests/codegen/Cuda/KernelWork.h"
 #include "tests/codegen/Cuda/Values.h"
 #include "tests/runtime/emulator/hardware_proven/flashmla.h"
 #include <gtest/gtest.h>
+#include <numeric>
 
 namespace elah::cuda {
 namespace {
@@ -66,6 +68,42 @@ void compare(const std::string &name, std::vector<int32_t> lengths, int heads, i
   ASSERT_FALSE(fault) << fault->text;
   expectNoMoreWork(name + ", per cached token and 64 rows", cached * step.rowBlocks(), mine, "FlashMLA",
                    workOf(counting.counters(*theirs.attending)));
+}
+
+/// What attention to one sequence of 2048 tokens, of 128 heads, is for blocks of 4 parts.
+Work workOfOneSequence(bool isFp8) {
+  const LatentAttentionShape shape{.heads = 128, .rank = 512, .ropeDim = 64, .scale = 0.1, .isFp8 = isFp8};
+  const std::array<int64_t, 5> dims = {1, 1, 1, 2048, 32};
+  std::vector<int32_t> table(32);
+  std::iota(table.begin(), table.end(), 0);
+  DeviceBuffer query(bf16Of(normalValues(128 * 576, 1))), pages(table), position(std::vector<int32_t>{2047}),
+      sequence(std::vector<int32_t>{0}), output(128 * 512 * 2),
+      cache(std::vector<uint8_t>(static_cast<size_t>(2048 * (isFp8 ? kernel::Fp8LatentRow{512, 64}.bytes() : 1152))));
+  const std::vector<KernelSpec> kernels = specializeLatentAttention(shape, {.parts = 4});
+  DeviceBuffer scratch(65536 + static_cast<size_t>(kernels[0].scratchBytes.evaluate(dims)));
+  return workOf(countKernel(
+      kernels[0],
+      {query.address(), cache.address(), position.address(), sequence.address(), pages.address(), output.address()},
+      dims, scratch.address()));
+}
+
+// What an FP8 cache costs and saves: the same products, fewer bytes, and the instructions that dequantize, which are
+// another warpgroup's.
+TEST(LatentAttentionCounters, Fp8Cache) {
+  const Work bf16 = workOfOneSequence(false), fp8 = workOfOneSequence(true);
+  const double tokens = 2 * 2048; // For each 64 heads.
+  auto print = [&](const char *name, const Work &work) {
+    std::printf(
+        "%s, per cached token and 64 heads: %.0f bytes by TMA, %.0f by loads, %.1f passes of shared memory, %.2f "
+        "other instructions of warps\n",
+        name, double(work.copied) / tokens, double(work.sectors) * 32 / tokens, double(work.sharedWavefronts) / tokens,
+        double(work.others) / tokens);
+  };
+  print("bf16", bf16);
+  print("FP8", fp8);
+  EXPECT_EQ(fp8.tensorFlops, bf16.tensorFlops);
+  EXPECT_LT(static_cast<double>(fp8.copied + 32 * fp8.sectors),
+            0.65 * static_cast<double>(bf16.copied + 32 * bf16.sectors));
 }
 
 TEST(LatentAttentionCounters, OneSequence) { compare("1 x 2048 tokens, 128 heads, 4 parts", {2048}, 128, 1, 4); }
