@@ -95,4 +95,12 @@ llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_
   return values;
 }
 
+bool ReferenceProgram::quantizesCache() const {
+  return llvm::any_of(operations, [](const OwningOpRef<ModuleOp> &module) {
+    bool isFp8 = false;
+    ModuleOp(*module).walk([&](kernel::LatentAppendOp append) { isFp8 |= append.getFp8Row().has_value(); });
+    return isFp8;
+  });
+}
+
 } // namespace elah

@@ -18,6 +18,9 @@ public:
   /// Runs the sequence's next tokens, and gives the logits of the last.
   llvm::Expected<std::vector<float>> step(llvm::ArrayRef<uint32_t> tokens);
 
+  /// Whether what a token leaves in the cache is in FP8.
+  bool quantizesCache() const;
+
 private:
   explicit ReferenceProgram(const ArtifactFile &artifact) : artifact(&artifact), manifest(&artifact.manifest) {}
   std::span<uint8_t> memoryOf(const proto::Buffer &buffer);

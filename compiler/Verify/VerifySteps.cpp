@@ -10,8 +10,10 @@
 namespace elah {
 namespace {
 
-/// Rounding that goes the other way in one layer changes what the next ones quantize.
-constexpr double logitsBound = 1e-3;
+/// Rounding that goes the other way in one layer changes what the next ones quantize. In an FP8 cache it changes a
+/// value by an eighth, for all tokens behind, and with it now and then the choice of an expert: of 25 steps of Tiny-R1,
+/// whose tokens are random, the farthest was 1.9e-2 off.
+constexpr double logitsBound = 1e-3, fp8CacheBound = 3e-2;
 constexpr int64_t promptTokens = 13, decodeSteps = 2;
 
 llvm::Error lastError() { return llvm::createStringError(elah_last_error()); }
@@ -89,7 +91,7 @@ llvm::Error verifySteps(const ArtifactFile &artifact, const std::string &path, m
         difference.add(expected[i][token], logits[token]);
       }
       verdict.difference = difference.value();
-      verdict.bound = logitsBound;
+      verdict.bound = reference->quantizesCache() ? fp8CacheBound : logitsBound;
       verdict.reports = runner.takeReports();
       onVerdict(verdict);
       length += verdict.tokens;
