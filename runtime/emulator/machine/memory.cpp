@@ -90,6 +90,10 @@ Allocation *GlobalMemory::adopt(void *bytes, uint64_t size, int device, bool wri
   return allocations.emplace(address, std::move(allocation)).first->second.get();
 }
 
+/// How many freed allocations are kept: a few of any size, many small ones.
+static constexpr size_t fewFreed = 64, mostFreed = 4096;
+static constexpr uint64_t mostFreedBytes = uint64_t(64) << 20;
+
 bool GlobalMemory::free(uint64_t address) {
   std::unique_lock lock(mutex);
   auto found = allocations.find(address);
@@ -113,9 +117,12 @@ bool GlobalMemory::free(uint64_t address) {
     }
   }
   epoch.fetch_add(1, std::memory_order_release);
+  freedBytes += allocation.size;
   freed.push_back(std::move(found->second));
   allocations.erase(found);
-  if (freed.size() > 4096) {
+  // Shadows are several times as large as what they are of.
+  while (freed.size() > mostFreed || (freed.size() > fewFreed && freedBytes > mostFreedBytes)) {
+    freedBytes -= freed.front()->size;
     freed.pop_front();
   }
   return true;

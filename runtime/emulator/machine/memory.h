@@ -69,6 +69,7 @@ private:
   mutable std::shared_mutex mutex;
   std::map<uint64_t, std::unique_ptr<Allocation>> allocations; ///< by address
   std::deque<std::unique_ptr<Allocation>> freed; ///< a while, for those who still look at what they found before
+  uint64_t freedBytes = 0;                       ///< of these
   uint64_t begin = 0, end = 0;                   ///< the reserved range
   uint64_t next = 0;                             ///< where the search for room begins
   uint64_t serial = 0;
