@@ -55,11 +55,6 @@ const Mutation mutations[] = {
      "        waitValues();\n        reload(piece, 0, index + 2, true);\n",
      "        reload(piece, 0, index + 2, true);\n        waitValues();\n",
      {"shared-race"}},
-    {"ProbabilitiesOverwriteKeys",
-     "attention",
-     "      ptx::bar_sync(warpgroupReady + page, 128); // No warp needs the rotated keys any more.\n",
-     "",
-     {"shared-race"}},
     {"ParityStays", "attention", "      phases ^= 1u << slot;\n", "", {"shared-race", "mbarrier-misuse"}},
     // Proxies, and bytes that barriers expect.
     {"ValuesAreNotFenced",

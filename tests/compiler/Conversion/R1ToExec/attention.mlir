@@ -1,5 +1,8 @@
 // RUN: elah-opt %s -convert-r1-to-exec="cpu=znver4 precision=bf16" | FileCheck %s
 // RUN: elah-opt %s -convert-r1-to-exec=cpu=znver4 | FileCheck %s --check-prefix=AUTO
+// RUN: not elah-opt %s -convert-r1-to-exec="cuda=true kv-cache=fp8" 2>&1 | FileCheck %s --check-prefix=FP8
+
+// FP8: error: an FP8 KV cache is for latent attention of one rank, found {{.*}}cache<kv
 
 // A layer of Qwen2: query, key and value are one product, whose rows the rotation reads whole.
 
