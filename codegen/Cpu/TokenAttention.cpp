@@ -2,6 +2,7 @@
 // tile's scores rescale what was summed before by the change of the running maximum, so nothing grows with the context.
 // What is loaded of a query is used for several keys, what is loaded of a key or value for several heads.
 #include "codegen/Cpu/HeadGroup.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
 
@@ -64,6 +65,9 @@ void emitToken(KernelBuilder &k, const HeadGroup &h, const TokenRun &run, Value 
           KernelBuilder::Values vectors, next;
           for (Value key : keys) {
             vectors.push_back(k.load(h.keys, k.add(key, i), h.element, lanes));
+            // The same part of a key of the next turn, or something that need not be one.
+            Value next = k.address(h.keys, k.add(k.add(key, i), k.integer(atOnce * h.keyRow)), h.element);
+            LLVM::Prefetch::create(k.builder, k.location, next, /*rw=*/0, /*hint=*/3, /*cache=*/1);
           }
           for (int64_t g = 0; g < heads; ++g) {
             Value query = k.load(h.query, k.add(h.queryIndex(k, token, k.integer(g0 + g)), i), f32, lanes);

@@ -27,7 +27,7 @@ void relax() {
 /// piece, then half of what remains of it, and so on.
 struct Chunks {
   Chunks(int64_t blocks, unsigned threads) : blocks(blocks), parts(std::min<int64_t>(threads, blocks)) {
-    while (halvings < 7 && parts << (halvings + 1) <= blocks) {
+    while (halvings < 7 && parts << halvings < blocks) {
       ++halvings;
     }
   }
@@ -126,7 +126,10 @@ void ThreadPool::takeChunks(unsigned thread) {
     Work work = currentWork.load(std::memory_order_relaxed);
     void *context = currentContext.load(std::memory_order_relaxed);
     if (state.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      work(context, chunks.begin(index), chunks.begin(index + 1), thread);
+      int64_t begin = chunks.begin(index), end = chunks.begin(index + 1);
+      if (begin < end) { // Of few blocks, some chunks get none.
+        work(context, begin, end, thread);
+      }
       unfinished.fetch_sub(1, std::memory_order_release);
       seen = state.load(std::memory_order_acquire);
     }
