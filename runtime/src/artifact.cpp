@@ -126,6 +126,8 @@ Result<std::unique_ptr<Artifact>> Artifact::open(const char *path) {
   if (mapping == MAP_FAILED) {
     return failure(ELAH_IO, "%s: cannot map: %s", path, std::strerror(errno));
   }
+  // File systems that keep files in large pages bring them in and map them so if they are asked before.
+  ::madvise(mapping, fileSize, MADV_HUGEPAGE);
   if (char *real = ::realpath(path, nullptr)) {
     artifact->folder = std::string(real, static_cast<size_t>(std::strrchr(real, '/') - real));
     std::free(real);
