@@ -315,7 +315,7 @@ void Checker::Impl::accessCell(Check &check, Cell &cell, uint64_t address) {
     const Record *record = serialOf(other) == state.serial ? &(*state.records)[recordNumber(other)] : nullptr;
     if (record && check.shared) {
       // The store read before, or reads now what was written after it was issued.
-      const bool storeFirst = record->kind == Record::Kind::Bulk && record->completions == 0 && !otherWrote;
+      const bool storeFirst = record->kind == Record::Kind::Bulk && record->completionCount == 0 && !otherWrote;
       const bool writeFirst = check.reads && check.viewer.operation && state.current && otherWrote &&
                               record->kind == Record::Kind::Thread && record->warp < state.current->clocks.size() &&
                               clockOf(other) > state.current->clocks[record->warp];

@@ -72,7 +72,7 @@ void Checker::asyncDone(uint64_t id, Cta &cta) {
   if (uint32_t number = found->second.record) {
     const Record &record = (*state.records)[number];
     WarpState &warp = state.warps[record.warp];
-    if (record.kind == Record::Kind::Bulk && record.completions == 0 && found->second.readsShared &&
+    if (record.kind == Record::Kind::Bulk && record.completionCount == 0 && found->second.readsShared &&
         record.sequence > warp.lastSource) {
       warp.lastSource = record.sequence;
       warp.lastSourceRecord = number;

@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cassert>
 #include <map>
 #include <mutex>
 #include <span>
@@ -25,52 +26,77 @@ struct Record {
   uint32_t warp = 0; ///< in the cluster
   int8_t lane = -1;  ///< that issued the operation
   enum class Kind : uint8_t { Thread, Copy, Bulk, Wgmma, Store } kind = Kind::Thread;
-  Scope strong = Scope::None; ///< of a strong access; None: it is weak
-  bool asyncProxy = false;    ///< the operation's accesses are of the async proxy
-  bool complete = false;      ///< the operation
-  uint32_t sequence = 0;      ///< the operation's number among its warp's of this kind
-  uint32_t completions = 0;   ///< mbarriers that it completed on: how many, and where in Records::completions
-  uint32_t firstCompletion = 0;
+  Scope strong = Scope::None;   ///< of a strong access; None: it is weak
+  bool asyncProxy = false;      ///< the operation's accesses are of the async proxy
+  uint32_t sequence = 0;        ///< the operation's number among its warp's of this kind
+  uint32_t firstCompletion = 0; ///< mbarriers that it completed on: where in Records::completions, and how many
+  uint32_t completionCount = 0; ///< changes while others read it: see Records
 };
 
-/// A table that grows while others read it.
-class Records {
+/// A table of at most `limit` entries that grows while others read it. Whoever finds the number of an entry may look it
+/// up, given that the number came to him by a release and an acquire.
+template <typename T, uint32_t limit> class GrowingTable {
 public:
-  ~Records() {
-    for (std::atomic<Record *> &chunk : chunks) {
+  ~GrowingTable() {
+    for (std::atomic<T *> &chunk : chunks) {
       delete[] chunk.load();
     }
   }
-  Record &operator[](uint32_t index) const {
+  T &operator[](uint32_t index) const {
     const unsigned chunk = chunkOf(index);
     return chunks[chunk].load(std::memory_order_acquire)[index - firstOf(chunk)];
   }
-  /// 0 where the table is full: a record that orders everything.
-  uint32_t add(const Record &record) {
-    if (count == maxRecords) {
-      return 0;
-    }
+  bool full() const { return count == limit; }
+  uint32_t add(const T &entry) {
+    assert(!full());
     if (const unsigned chunk = chunkOf(count); count == firstOf(chunk)) {
-      chunks[chunk].store(new Record[firstChunk << chunk], std::memory_order_release);
+      chunks[chunk].store(new T[firstChunk << chunk], std::memory_order_release);
     }
-    (*this)[count] = record;
+    (*this)[count] = entry;
     return count++;
   }
 
-  struct Completion {
-    uint32_t mbarrier, phase;
-  };
-  std::vector<Completion> completions;
-
 private:
-  // Each chunk is twice as large as the one before it: most clusters have few records.
+  // Each chunk is twice as large as the one before it: most clusters have few entries.
   static constexpr uint32_t firstChunk = 64;
   static constexpr unsigned chunkOf(uint32_t index) {
     return static_cast<unsigned>(std::bit_width(index / firstChunk + 1)) - 1;
   }
   static constexpr uint32_t firstOf(unsigned chunk) { return firstChunk * ((1u << chunk) - 1); }
-  std::array<std::atomic<Record *>, std::bit_width(maxRecords / firstChunk + 1)> chunks = {};
+  std::array<std::atomic<T *>, std::bit_width(limit / firstChunk + 1)> chunks = {};
   uint32_t count = 0;
+};
+
+/// A cluster's records, and the mbarriers that its operations completed on.
+class Records {
+public:
+  struct Completion {
+    uint32_t mbarrier = 0, phase = 0;
+  };
+
+  Record &operator[](uint32_t index) const { return records[index]; }
+  /// 0 where the table is full: a record that orders everything.
+  uint32_t add(const Record &record) { return records.full() ? 0 : records.add(record); }
+
+  /// An operation's completions follow each other: it happens at once.
+  void complete(Record &record, const Completion &completion) {
+    const uint32_t index = completions.add(completion);
+    if (record.completionCount == 0) {
+      record.firstCompletion = index;
+    }
+    __atomic_store_n(&record.completionCount, record.completionCount + 1, __ATOMIC_RELEASE);
+  }
+  uint32_t completionCount(const Record &record) const {
+    return __atomic_load_n(&record.completionCount, __ATOMIC_ACQUIRE);
+  }
+  const Completion &completion(const Record &record, uint32_t which) const {
+    return completions[record.firstCompletion + which];
+  }
+
+private:
+  static constexpr uint32_t maxClusterCtas = 16; // A multicast completes on an mbarrier of each.
+  GrowingTable<Record, maxRecords> records;
+  GrowingTable<Completion, maxRecords * maxClusterCtas> completions;
 };
 
 struct CtaState;

@@ -239,11 +239,7 @@ void Checker::mbarrierCompletes(Actor actor, Cta &owner, uint32_t offset, int64_
   if (barrier->lastPhaseEvent > state.current->issueEvent) {
     impl->reportEarlyPhase(state, *barrier);
   }
-  if (record.completions == 0) {
-    record.firstCompletion = static_cast<uint32_t>(state.records->completions.size());
-  }
-  ++record.completions;
-  state.records->completions.push_back({static_cast<uint32_t>(barrier - state.mbarriers.data()), barrier->phase});
+  state.records->complete(record, {static_cast<uint32_t>(barrier - state.mbarriers.data()), barrier->phase});
 }
 
 void Checker::mbarrierPhase(Cta &owner, uint32_t offset, uint32_t finishedPhase) {

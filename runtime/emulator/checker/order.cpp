@@ -35,17 +35,17 @@ bool knows(const Knowledge &known, const Records &records, const std::vector<Mba
     return known.get(record.warp, Knowledge::WgmmaDone) >= record.sequence;
   case Record::Kind::Bulk:
   case Record::Kind::Store:
-    for (uint32_t i = 0; i < record.completions; ++i) {
-      const Records::Completion &completion = records.completions[record.firstCompletion + i];
+    for (uint32_t i = 0, count = records.completionCount(record); i < count; ++i) {
+      const Records::Completion &completion = records.completion(record, i);
       // What was written into one CTA of a multicast is complete when that CTA's barrier says so.
-      if (record.completions > 1 && cta && mbarriers && (*mbarriers)[completion.mbarrier].owner != cta) {
+      if (count > 1 && cta && mbarriers && (*mbarriers)[completion.mbarrier].owner != cta) {
         continue;
       }
       if (known.phases(completion.mbarrier) > completion.phase) {
         return true;
       }
     }
-    return record.completions == 0 && record.kind == Record::Kind::Bulk &&
+    return records.completionCount(record) == 0 && record.kind == Record::Kind::Bulk &&
            (known.get(record.warp, Knowledge::BulkDone) >= record.sequence ||
             (wasRead && known.get(record.warp, Knowledge::BulkRead) >= record.sequence));
   }
