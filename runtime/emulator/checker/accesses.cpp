@@ -546,6 +546,11 @@ void Checker::access(const MemoryAccess &access) {
   if (access.shared) {
     CtaState &owner = state->ctas[access.cta->rank];
     check.shared = owner.shadow.get();
+    const Cta *visitor = warp ? &warp->cta : nullptr;
+    if (!warp && state->current && state->current->record) {
+      visitor = state->ctas[(*state->records)[state->current->record].warp / state->warpsPerCta].cta;
+    }
+    owner.visited |= visitor != access.cta;
     if (owner.ended) {
       impl->report(*state, ReportKind::DeadCta, "access to the shared memory of a CTA that has exited",
                    Impl::sharedAddress(*access.cta, access.addresses[std::countr_zero(access.lanes)]), access.actor.op,

@@ -144,58 +144,6 @@ void Checker::ctaBegins(Cta &cta) {
   }
 }
 
-void Checker::ctaEnds(Cta &cta) {
-  ClusterState &state = impl->of(cta.cluster);
-  CtaState &mine = state.ctas[cta.rank];
-  for (uint32_t i = 0; i < state.warpsPerCta; ++i) {
-    WarpState &warp = state.warps[cta.rank * state.warpsPerCta + i];
-    if (warp.lastSource == 0) {
-      continue;
-    }
-    bool waited = false;
-    for (const LaneGroup &group : warp.groups) {
-      waited |= std::max(group.known.get(warp.number, Knowledge::BulkRead),
-                         group.known.get(warp.number, Knowledge::BulkDone)) >= warp.lastSource;
-    }
-    if (!waited) {
-      const Record &record = (*state.records)[warp.lastSourceRecord];
-      impl->report(state, ReportKind::SourceInUse,
-                   "the CTA exits while a bulk store may still read its shared memory: no wait_group stands behind it",
-                   "", record.op, warp.number, record.lane, "bulk store");
-    }
-  }
-  for (const auto &[offset, index] : mine.mbarriers) {
-    const MbarrierState &barrier = state.mbarriers[index];
-    if (barrier.bytes != 0) {
-      const Record &record = (*state.records)[barrier.record];
-      impl->report(state, ReportKind::WrongTransactionCount,
-                   barrier.bytes > 0 ? std::to_string(barrier.bytes) + " bytes are expected that no copy completed"
-                                     : std::to_string(-barrier.bytes) + " bytes were copied that nobody expected",
-                   Impl::sharedAddress(cta, offset), record.op, record.warp, -1, "expect_tx");
-    }
-  }
-  mine.ended = true;
-  bool allEnded = true;
-  for (const CtaState &other : state.ctas) {
-    allEnded &= other.ended;
-  }
-  if (!allEnded) {
-    return;
-  }
-  // What stays is what other clusters may ask of it: who did what.
-  std::lock_guard lock(impl->mutex);
-  impl->clusters.erase(&cta.cluster);
-  ++impl->epoch;
-  for (CtaState &other : state.ctas) {
-    other.shadow = nullptr;
-    other.cta = nullptr;
-  }
-  state.warps.clear();
-  state.mbarriers.clear();
-  state.operations.clear();
-  state.sets.clear();
-}
-
 void Checker::fault(const Fault &fault) {
   ClusterState *state = fault.actor.warp ? &impl->of(fault.actor.warp->cta.cluster) : impl->running(nullptr);
   if (!state) {

@@ -197,6 +197,12 @@ struct MbarrierState {
   uint64_t lastPhaseEvent = 0; ///< ClusterState::events when a phase last completed
   uint32_t record = 0;         ///< of the last expect_tx
   bool countReported = false;
+  /// The last arrival of each lane of another CTA: which one, in which phase.
+  struct Visit {
+    Epoch epoch = 0;
+    uint32_t warp = 0, phase = 0;
+  };
+  std::vector<Visit> visits;
 };
 
 struct CtaState {
@@ -206,6 +212,7 @@ struct CtaState {
   std::array<Meeting, 16> barriers;
   std::array<Meeting, 8> warpgroups;
   std::unordered_map<uint32_t, uint32_t> mbarriers; ///< offset to index
+  bool visited = false;                             ///< others of the cluster were in its shared memory
   bool ended = false;
 };
 
@@ -352,6 +359,7 @@ struct Checker::Impl {
 
   // meetings.cpp
   checking::MbarrierState *mbarrier(ClusterState &state, const Cta &owner, uint32_t offset);
+  void visits(ClusterState &state, const Actor &actor, Lanes lanes, checking::MbarrierState &barrier);
   void usesMbarrier(ClusterState &state, const Actor &actor, Lanes lanes, checking::MbarrierState &barrier,
                     const std::string &what);
   void reportEarlyPhase(ClusterState &state, checking::MbarrierState &barrier);

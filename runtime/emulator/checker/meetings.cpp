@@ -1,6 +1,7 @@
 // Barriers of a CTA and of a cluster, and mbarriers.
 
 #include "checker/cluster_state.h"
+#include <algorithm>
 #include <bit>
 
 namespace emulator {
@@ -139,6 +140,25 @@ void Checker::Impl::usesMbarrier(ClusterState &state, const Actor &actor, Lanes 
   }
 }
 
+/// An arrival from another CTA must come before the barrier's CTA exits (checker/cta_exit.cpp).
+void Checker::Impl::visits(ClusterState &state, const Actor &actor, Lanes lanes, MbarrierState &barrier) {
+  WarpState &mine = state.of(*actor.warp);
+  if (mine.published && mine.clock < maxClock) {
+    ++mine.clock;
+    mine.published = false;
+  }
+  state.ctas[barrier.owner->rank].visited = true;
+  const uint32_t record = recordOf(state, mine, *actor.op, Scope::System);
+  for (; lanes; lanes &= lanes - 1) {
+    const uint32_t lane = static_cast<uint32_t>(std::countr_zero(lanes));
+    const MbarrierState::Visit visit = {makeEpoch(state.serial, record, mine.clock, lane), mine.number, barrier.phase};
+    auto known = std::ranges::find_if(barrier.visits, [&](const MbarrierState::Visit &other) {
+      return other.warp == visit.warp && laneOf(other.epoch) == lane;
+    });
+    known == barrier.visits.end() ? barrier.visits.push_back(visit) : static_cast<void>(*known = visit);
+  }
+}
+
 /// A phase completed while the running operation, which completes on the mbarrier, was under way.
 void Checker::Impl::reportEarlyPhase(ClusterState &state, MbarrierState &barrier) {
   if (barrier.countReported) {
@@ -201,6 +221,9 @@ void Checker::mbarrierArrives(Actor actor, Cta &owner, uint32_t offset, uint32_t
   if (actor.warp) {
     WarpState &mine = state.of(*actor.warp);
     impl->settle(state, mine);
+    if (actor.warp->cta.rank != owner.rank) {
+      impl->visits(state, actor, lanes, *barrier);
+    }
     if (release) {
       Impl::publish(mine, lanes, barrier->arriving);
     }

@@ -375,6 +375,39 @@ TEST(Checker, DeadCta) {
   expectKind(late, launch, "dead-cta");
 }
 
+TEST(Checker, CtaExitsAfterWhatOthersDoInIt) {
+  // CTA 0 uses the memory of CTA 1, which sleeps before it exits: here the use comes first, but nothing says that.
+  const std::string head =
+      "mov.u32 %r3, dynamic; st.shared.u32 [%r3+8], 1; mbarrier.init.shared::cta.b64 [%r3], 1; "
+      "fence.mbarrier_init.release.cluster; barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned; "
+      "setp.eq.u32 %p1, %r2, 1; mapa.shared::cluster.u32 %r4, %r3, 1; @%p1 bra OWNER; ";
+  const std::string owner = " bra END; OWNER: mov.u32 %r5, 0; SLEEP: add.u32 %r5, %r5, 1; nanosleep.u32 1000; "
+                            "setp.lt.u32 %p2, %r5, 200; @%p2 bra SLEEP; & END: $";
+  const std::string wait =
+      "WAIT: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p3, [%r3], 0; @!%p3 bra WAIT;";
+  const std::string arrival = "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r4];";
+  for (Order order : {Order::Eager, Order::Lazy, Order::Random}) {
+    const CheckedLaunch launch{.grid = 2, .block = 1, .cluster = 2, .dynamicShared = 64, .order = order};
+    for (const std::string use : {"ld.shared::cluster.u32 %r6, [%r4+8];", "st.shared::cluster.u32 [%r4+8], 2;",
+                                  "atom.relaxed.cluster.shared::cluster.add.u32 %r6, [%r4+8], 1;", arrival.c_str(),
+                                  "st.shared::cluster.u8 [%r4+9], 2;"}) {
+      std::string body = head + use + owner;
+      body.replace(body.find('&'), 1, "");
+      expectKind(with(body, ""), launch, "dead-cta");
+      // To have arrived is not to have waited.
+      expectKind(with(body, "barrier.cluster.arrive.aligned;"), launch, "dead-cta");
+      expectClean(with(body, "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;"), launch);
+    }
+    // The owner waits for an arrival behind the use.
+    std::string waits = head + "ld.shared::cluster.u32 %r6, [%r4+8];" + arrival + owner;
+    waits.replace(waits.find('&'), 1, wait);
+    expectClean(with(waits, ""), launch);
+    std::string early = head + arrival + "ld.shared::cluster.u32 %r6, [%r4+8];" + owner;
+    early.replace(early.find('&'), 1, wait);
+    expectKind(with(early, ""), launch, "dead-cta");
+  }
+}
+
 TEST(Checker, ClusterBarrier) {
   // CTA 0 writes into CTA 1, which reads.
   expectCured("mov.u32 %r3, dynamic; st.shared.u32 [%r3], 0; barrier.cluster.arrive.aligned; "
