@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <ranges>
 #include <set>
 
 // A module on a device: its variables get memory, and each kernel becomes a program of its own, with its copies of the
@@ -55,6 +56,7 @@ public:
       : module(module), entry(entry), globals(globals) {}
 
   std::optional<ptx::Error> build();
+  bool reaches(const ptx::Function &function) const { return codes.contains(&function); }
 
   const ModuleSymbol *symbol(std::string_view name) const override {
     auto shared = moduleShared.find(name);
@@ -349,6 +351,21 @@ std::variant<std::shared_ptr<LoadedModule>, ptx::Error> LoadedModule::load(ptx::
     }
     impl.kernels.push_back(&program->kernel);
     impl.programs[function.name] = std::move(program);
+  }
+  // What no kernel calls is decoded only to see that it can be.
+  std::vector<std::unique_ptr<KernelProgram>> uncalled;
+  auto isDecoded = [&](const ptx::Function &function) {
+    auto reaches = [&](const auto &program) { return program->reaches(function); };
+    return std::ranges::any_of(std::views::values(impl.programs), reaches) || std::ranges::any_of(uncalled, reaches);
+  };
+  for (const ptx::Function &function : impl.module.functions) {
+    if (function.entry || function.declared || isDecoded(function)) {
+      continue;
+    }
+    uncalled.push_back(std::make_unique<KernelProgram>(impl.module, function, impl.symbols));
+    if (std::optional<ptx::Error> error = uncalled.back()->build()) {
+      return *error;
+    }
   }
   return loaded;
 }

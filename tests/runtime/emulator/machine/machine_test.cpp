@@ -114,12 +114,12 @@ $done:
   }
 }
 
-// A module runs in spite of what no kernel of it comes to: instructions that the emulator does not have, calls of
-// functions that are not there. A kernel that comes to them is refused, however far down they stand.
-TEST(Machine, FunctionsThatNoKernelCallsAreNotDecoded) {
+// A module is refused for what stands in any function of it, also where no kernel comes to it.
+TEST(Machine, EveryFunctionIsDecoded) {
   const std::string kernel = ".visible .entry k() { ret; }\n";
-  EXPECT_EQ(loadError(kernel + ".func f() {\n  .reg .b32 %r;\n  frobnicate.u32 %r, 1;\n  ret;\n}"), "");
-  EXPECT_EQ(loadError(".extern .func g();\n.func f() {\n  call g;\n  ret;\n}\n" + kernel), "");
+  EXPECT_EQ(loadError(kernel + ".func f() {\n  .reg .b32 %r;\n  frobnicate.u32 %r, 1;\n  ret;\n}").substr(0, 2), "7:");
+  EXPECT_EQ(loadError(".extern .func g();\n.func f() {\n  call g;\n  ret;\n}\n" + kernel).substr(0, 2), "6:");
+  EXPECT_EQ(loadError(kernel + ".func g() { ret; }\n.func f() { call g; call f; ret; }"), "");
   EXPECT_EQ(loadError(".func g() {\n  .reg .b32 %r;\n  add.fast.u32 %r, %r, 1;\n  ret;\n}\n"
                       ".func f() { call g; ret; }\n.visible .entry k() { call f; ret; }\n")
                 .substr(0, 2),
