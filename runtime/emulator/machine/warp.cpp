@@ -480,10 +480,17 @@ void Warp::sees(const void *address, const void *value, size_t bytes) {
     uint64_t word = 0;
     std::memcpy(&word, static_cast<const std::byte *>(value) + i, std::min<size_t>(8, bytes - i));
     mix(word);
+    if (!look.address) {
+      look.address = address;
+      look.value = word;
+    }
   }
 }
 
-void Warp::seesNoMore() {
+void Warp::seesNoMore(const Op &op, Lanes lanes) {
+  look.op = &op;
+  look.lanes = lanes;
+  looks[lastLook++ % looks.size()] = std::exchange(look, {});
   if (std::find(seen.begin(), seen.end(), seeing) == seen.end()) {
     seen[++lastSeen % seen.size()] = seeing;
     seesNew = true;
@@ -554,6 +561,44 @@ void Warp::eachWait(const std::function<void(const Wait &)> &visit) const {
   }
 }
 
+/// The last look that lanes of a group took in its code, if it took any lately.
+const Warp::Look *Warp::lookOf(const Code &code, Lanes lanes) const {
+  for (unsigned back = 1; back <= looks.size(); ++back) {
+    const Look &candidate = looks[(lastLook - back) % looks.size()];
+    const bool inCode = candidate.op >= code.ops.data() && candidate.op < code.ops.data() + code.ops.size();
+    if (candidate.op && inCode && candidate.lanes & lanes) {
+      return &candidate;
+    }
+  }
+  return nullptr;
+}
+
+/// "global buffer 3 (4096 bytes) +0x10, where 0 stands".
+std::string Warp::describe(const Look &look) const {
+  char where[64];
+  const uint64_t address = reinterpret_cast<uintptr_t>(look.address);
+  std::string text;
+  const std::vector<std::unique_ptr<Cta>> &ctas = cta.cluster.ctas;
+  auto owner = std::ranges::find_if(ctas, [&](const std::unique_ptr<Cta> &candidate) {
+    return address - reinterpret_cast<uintptr_t>(candidate->shared()) < candidate->sharedEnd();
+  });
+  if (owner != ctas.end()) {
+    std::snprintf(where, sizeof where, "shared+0x%llx of CTA rank %u",
+                  static_cast<unsigned long long>(address - reinterpret_cast<uintptr_t>((*owner)->shared())),
+                  (*owner)->rank);
+    text = where;
+  } else if (const Allocation *allocation = GlobalMemory::instance().find(address)) {
+    std::snprintf(where, sizeof where, " (%llu bytes) +0x%llx", static_cast<unsigned long long>(allocation->size),
+                  static_cast<unsigned long long>(address - allocation->address));
+    text = "global " + allocation->name + where;
+  } else {
+    std::snprintf(where, sizeof where, "0x%llx", static_cast<unsigned long long>(address));
+    text = where;
+  }
+  std::snprintf(where, sizeof where, ", where 0x%llx stands", static_cast<unsigned long long>(look.value));
+  return text + where;
+}
+
 std::string Warp::describeWaits() {
   std::string text;
   for (const Group &group : impl->others) {
@@ -563,7 +608,11 @@ std::string Warp::describeWaits() {
     text += head;
     const std::vector<Op> &ops = group.node->frame.code->ops;
     const uint32_t pc = group.state == Group::State::Waiting && !group.wait.again ? group.pc - 1 : group.pc;
-    const Op &op = ops[pc];
+    // One that polls may run at any time: what it looks for says more.
+    const bool ready = group.state == Group::State::Ready;
+    const bool pollsFor = ready && group.wait.describe && group.wait.op == &ops[pc];
+    const Look *look = ready && !pollsFor && polls() ? lookOf(*group.node->frame.code, group.lanes) : nullptr;
+    const Op &op = look ? *look->op : ops[pc];
     frame = &group.node->frame;
     if (group.state == Group::State::Waiting) {
       text += "waits for " + (group.wait.describe ? group.wait.describe(*this, group.wait) : std::string("something"));
@@ -571,9 +620,9 @@ std::string Warp::describeWaits() {
       std::snprintf(head, sizeof head, "waits for lanes 0x%08x of its warp", group.needed & alive & ~group.lanes);
       text += head;
     } else {
-      // One that polls may run at any time: what it looks for says more.
-      const bool polls = group.wait.describe && group.wait.op == &op;
-      text += polls ? "polls for " + group.wait.describe(*this, group.wait) : std::string("can run");
+      text += pollsFor ? "polls for " + group.wait.describe(*this, group.wait)
+              : look   ? "polls " + describe(*look)
+                       : std::string("can run");
     }
     text += ", at line " + std::to_string(op.source->place.line) + ": " + std::string(grid().textOf(*op.source)) + "\n";
   }

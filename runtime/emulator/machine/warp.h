@@ -150,7 +150,7 @@ public:
   /// Strong loads and atomic operations tell what they meet in each lane, and then that they are done. A loop that
   /// polls meets the same again; whoever meets something new gets on.
   void sees(const void *address, const void *value, size_t bytes);
-  void seesNoMore();
+  void seesNoMore(const Op &op, Lanes lanes);
   /// Has looked again at what it saw, and not got away from that since.
   bool polls() const { return sinceLook < longestPollingLoop; }
 
@@ -162,6 +162,18 @@ private:
   uint64_t seeing = 0;               ///< a hash of what the instruction has met so far
   std::array<uint64_t, 8> seen = {}; ///< the last ones, for loops that look at several places
   unsigned lastSeen = 0;
+  /// What the last of these instructions found in their first lane, for reports.
+  struct Look {
+    const Op *op = nullptr;
+    Lanes lanes = 0;
+    const void *address = nullptr;
+    uint64_t value = 0;
+  };
+  std::array<Look, 4> looks;
+  Look look; ///< of the instruction that runs
+  unsigned lastLook = 0;
+  const Look *lookOf(const Code &code, Lanes lanes) const;
+  std::string describe(const Look &look) const;
 };
 
 /// Calls `each(lane)` for the set lanes; a plain loop over 32 where all are set, which the compiler vectorises.

@@ -111,7 +111,7 @@ Flow atomic(Warp &warp, const Op &op, Lanes lanes) {
     }
   });
   // Whoever takes a lock, or waits for a count, polls with these.
-  warp.seesNoMore();
+  warp.seesNoMore(op, lanes);
   return Flow::Yield;
 }
 

@@ -154,7 +154,7 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
     });
   }
   if constexpr (strong) { // It may be a poll.
-    warp.seesNoMore();
+    warp.seesNoMore(op, lanes);
     return Flow::Yield;
   }
   return Flow::Next;

@@ -351,6 +351,40 @@ first:
   EXPECT_NE(fault->text.find("barrier 2: 32 of 64 threads arrived"), std::string::npos) << fault->text;
 }
 
+// Whoever polls memory waits, too: for what it looks at.
+TEST(Scheduling, DeadlocksSayWhatIsPolled) {
+  const std::string text = kernel(".param .u64 out", R"(
+  .shared .align 4 .b32 flag;
+  ld.param.u64 %rd1, [out];
+  mov.u32 %r1, %tid.x;
+  st.shared.u32 [flag], 7;
+  setp.lt.u32 %p1, %r1, 32;
+  @%p1 bra first;
+own:
+  ld.volatile.shared.u32 %r2, [flag];
+  setp.eq.u32 %p1, %r2, 7;
+  @%p1 bra own;
+  ret;
+first:
+  ld.acquire.gpu.global.u32 %r2, [%rd1+8];
+  setp.ne.u32 %p1, %r2, 1;
+  @%p1 bra first;
+  ret;
+)");
+  DeviceBuffer out(64);
+  out.as<uint32_t>()[2] = 5;
+  KernelRun run;
+  run.block = 64;
+  run.options.patience = 50;
+  std::optional<Fault> fault = run(text, Parameters().add(out.address()));
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->kind, Fault::Kind::Deadlock);
+  EXPECT_NE(fault->text.find("polls global buffer (64 bytes) +0x8, where 0x5 stands, at line"), std::string::npos)
+      << fault->text;
+  EXPECT_NE(fault->text.find("polls shared+0x400 of CTA rank 0, where 0x7 stands, at line"), std::string::npos)
+      << fault->text;
+}
+
 // A lane that shfl names has gone to another place for good.
 TEST(Scheduling, MissingLanesOfASyncAreADeadlock) {
   const std::string text = kernel(".param .u64 out", R"(
