@@ -303,9 +303,11 @@ CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext toContext, CUdeviceptr from
   return valid ? valid : copyAsync(flat(device, to, device, from, bytes), stream);
 }
 
-template <typename Copy, typename Do> static CUresult withCopy(const Copy *copy, Do perform) {
+template <typename Copy, typename Do>
+static CUresult withCopy(const Copy *copy, Do perform,
+                         const std::source_location where = std::source_location::current()) {
   if (!copy) {
-    return call([] { fail(CUDA_ERROR_INVALID_VALUE, "pCopy is null"); });
+    return call([] { fail(CUDA_ERROR_INVALID_VALUE, "pCopy is null"); }, where);
   }
   return perform(*copy);
 }
