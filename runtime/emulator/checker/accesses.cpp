@@ -635,4 +635,24 @@ void Checker::access(const MemoryAccess &access) {
   }
 }
 
+void Checker::lanesCollide(Warp &warp, const Op &op, unsigned lane, unsigned otherLane, const std::byte *place) {
+  ClusterState &state = impl->of(warp.cta.cluster);
+  WarpState &mine = state.of(warp);
+  std::string address = Impl::globalAddress(reinterpret_cast<uintptr_t>(place));
+  ReportKind kind = ReportKind::GlobalRace;
+  for (const CtaState &cta : state.ctas) {
+    const uintptr_t offset =
+        cta.cta ? reinterpret_cast<uintptr_t>(place) - reinterpret_cast<uintptr_t>(cta.cta->shared()) : ~uintptr_t(0);
+    if (cta.cta && offset < cta.cta->sharedEnd()) {
+      kind = ReportKind::SharedRace;
+      address = Impl::sharedAddress(*cta.cta, offset);
+    }
+  }
+  const uint32_t record = impl->recordOf(state, mine, op, Scope::None);
+  impl->report(state, kind,
+               "lanes of one instruction write different values to one place: which of them stays is undefined",
+               address, &op, mine.number, static_cast<int>(lane), "write",
+               record ? makeEpoch(state.serial, record, mine.clock, otherLane) : 0, "write");
+}
+
 } // namespace emulator

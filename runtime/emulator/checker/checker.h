@@ -5,8 +5,9 @@
 // accesses it conflicts with, through the right proxy, on memory that means something.
 //
 // "Orders" is the PTX ISA's causality order, by vector clocks (checker/knowledge.h). Where the ISA leaves room, the
-// checker is on the program's side: instructions with .sync order the lanes that take part, lanes of one instruction do
-// not race with each other, and an atomic operation may pass on what an earlier one released.
+// checker is on the program's side: instructions with .sync order the lanes that take part, lanes of one instruction
+// race with each other only where they write different values to one place, and an atomic operation may pass on what an
+// earlier one released.
 
 #include "checker/observer.h"
 #include "checker/report.h"
@@ -61,6 +62,7 @@ public:
   void warpgroupArrives(Warp &, const Op &, Lanes) override;
   void warpgroupPasses(Warp &, const Op &, Lanes) override;
   void registerInFlight(Warp &, const Op &, const Op &wgmma) override;
+  void lanesCollide(Warp &, const Op &, unsigned lane, unsigned otherLane, const std::byte *place) override;
   void undefinedRegister(Warp &, const Op &, Lanes, std::string_view name) override;
 
   void dependencyPassed(Warp &, const Op &) override;

@@ -120,6 +120,8 @@ public:
   virtual void warpgroupPasses(Warp &, const Op &, Lanes) {}
   /// An instruction touches registers of a wgmma that is in flight.
   virtual void registerInFlight(Warp &, const Op &, const Op &wgmma) {}
+  /// A weak store in which two lanes write different values to one place: which of them stays is undefined.
+  virtual void lanesCollide(Warp &, const Op &, unsigned lane, unsigned otherLane, const std::byte *place) {}
   virtual void undefinedRegister(Warp &, const Op &, Lanes, std::string_view name) {}
 
   // Programmatic dependent launch.

@@ -75,6 +75,8 @@ public:
   EMULATOR_TELL(warpgroupArrives, (Warp & warp, const Op &op, Lanes lanes), warp, op, lanes)
   EMULATOR_TELL(warpgroupPasses, (Warp & warp, const Op &op, Lanes lanes), warp, op, lanes)
   EMULATOR_TELL(registerInFlight, (Warp & warp, const Op &op, const Op &wgmma), warp, op, wgmma)
+  EMULATOR_TELL(lanesCollide, (Warp & warp, const Op &op, unsigned lane, unsigned otherLane, const std::byte *place),
+                warp, op, lane, otherLane, place)
   EMULATOR_TELL(undefinedRegister, (Warp & warp, const Op &op, Lanes lanes, std::string_view name), warp, op, lanes,
                 name)
   EMULATOR_TELL(dependentsLaunched, (Warp & warp, const Op &op), warp, op)

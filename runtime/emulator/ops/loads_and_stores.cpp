@@ -4,6 +4,7 @@
 #include "machine/warp.h"
 #include "ops/addresses.h"
 #include "ops/lanes.h"
+#include <array>
 #include <cstring>
 #include <type_traits>
 
@@ -160,11 +161,53 @@ template <typename Element, typename Register, bool strong> Flow load(Warp &warp
   return Flow::Next;
 }
 
+/// Tells the observer of lanes that write different values to one place; `host` leads there. Accesses are aligned, so
+/// two lanes write all of the same bytes or none.
+template <typename Element, typename Register, typename Host>
+void tellCollisions(Warp &warp, const Op &op, const TransferForm &form, Lanes lanes, Host host) {
+  bool ascends = true;
+  uint64_t last = 0;
+  for (Lanes rest = lanes; rest; rest &= rest - 1) {
+    const uint64_t place = host(static_cast<unsigned>(__builtin_ctz(rest)));
+    ascends &= place > last;
+    last = place;
+  }
+  if (ascends) {
+    return;
+  }
+  std::array<uint8_t, 64> firsts; // Lanes by a hash of where they write; what is there already goes on to the next.
+  firsts.fill(warpLanes);
+  for (Lanes rest = lanes; rest; rest &= rest - 1) {
+    const unsigned lane = static_cast<unsigned>(__builtin_ctz(rest));
+    const uint64_t place = host(lane);
+    uint64_t at = (place * 0x9e3779b97f4a7c15) >> 58;
+    while (firsts[at] < warpLanes && host(firsts[at]) != place) {
+      at = (at + 1) % firsts.size();
+    }
+    if (firsts[at] == warpLanes) {
+      firsts[at] = static_cast<uint8_t>(lane);
+      continue;
+    }
+    for (unsigned i = 0; i < form.count; ++i) {
+      const Register *values = warp.read<Register>(form.registers[i]);
+      const Element mine = static_cast<Element>(values[lane]), other = static_cast<Element>(values[firsts[at]]);
+      if (std::memcmp(&mine, &other, sizeof(Element)) != 0) {
+        warp.observer->lanesCollide(warp, op, lane, firsts[at], reinterpret_cast<const std::byte *>(place));
+        return;
+      }
+    }
+  }
+}
+
 template <typename Element, typename Register, bool strong> Flow store(Warp &warp, const Op &op, Lanes lanes) {
   const TransferForm &form = *static_cast<const TransferForm *>(op.form);
   if constexpr (!strong && sizeof(Register) <= 8) {
     PlainAddresses plain;
     if (resolvePlain(warp, op, form, lanes, plain)) {
+      if (warp.observer) [[unlikely]] {
+        tellCollisions<Element, Register>(warp, op, form, lanes,
+                                          [&](unsigned lane) { return plain.base + plain.lane[lane]; });
+      }
       for (unsigned i = 0; i < form.count; ++i) {
         const Register *a = warp.read<Register>(form.registers[i]);
         const uint64_t base = plain.base + i * sizeof(Element);
@@ -183,6 +226,10 @@ template <typename Element, typename Register, bool strong> Flow store(Warp &war
   LaneAddresses at;
   if (!resolve(warp, op, form, lanes, at)) {
     return Flow::Ended;
+  }
+  if (!strong && warp.observer) {
+    tellCollisions<Element, Register>(warp, op, form, lanes,
+                                      [&](unsigned lane) { return reinterpret_cast<uint64_t>(at.host[lane]); });
   }
   for (unsigned i = 0; i < form.count; ++i) {
     const Register *a = warp.read<Register>(form.registers[i]);

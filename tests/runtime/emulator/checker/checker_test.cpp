@@ -131,6 +131,29 @@ TEST(Checker, SharedRaceInAWarp) {
              {.dynamicShared = 128}, "shared-race");
 }
 
+TEST(Checker, LanesOfOneInstructionCollide) {
+  Buffer buffer(512);
+  CheckedLaunch launch{.dynamicShared = 64, .arguments = {buffer.address()}};
+  // All lanes write their number to one word, or the same value.
+  expectKind("mov.u32 %r3, dynamic; st.shared.u32 [%r3], %r1;", launch, "shared-race");
+  expectClean("mov.u32 %r3, dynamic; and.b32 %r1, %r1, 0x100; st.shared.u32 [%r3], %r1;", launch);
+  expectKind("st.global.u32 [%rd1], %r1;", launch, "global-race");
+  // Of what is stored only the lowest byte is there; pairs collide where one part does.
+  expectClean("shl.b32 %r1, %r1, 8; st.global.u8 [%rd1], %r1;", launch);
+  expectKind("st.global.v2.u32 [%rd1], {%r2, %r1};", launch, "global-race");
+  // Two lanes a place, downwards.
+  const std::string pairs = "shr.u32 %r3, %r1, 1; sub.u32 %r3, 16, %r3; mad.wide.u32 %rd1, %r3, 4, %rd1; ";
+  expectClean(pairs + "st.global.u32 [%rd1], %r3;", launch);
+  expectKind(pairs + "st.global.u32 [%rd1], %r1;", launch, "global-race");
+  // Each its own place; and where the values are meant to compete.
+  expectClean("sub.u32 %r3, 31, %r1; mad.wide.u32 %rd1, %r3, 4, %rd1; st.global.u32 [%rd1], %r1;", launch);
+  expectClean("st.relaxed.gpu.global.u32 [%rd1], %r1;", launch);
+  CheckedResult result = runChecked("st.global.u32 [%rd1+4], %r1;", launch);
+  ASSERT_EQ(result.reports.size(), 1u) << result.text();
+  EXPECT_THAT(result.text(), HasSubstr("lanes of one instruction write different values to one place"));
+  EXPECT_THAT(result.text(), HasSubstr("+0x4"));
+}
+
 TEST(Checker, BytesOfAWordAreApart) {
   expectClean("mov.u32 %r3, dynamic; add.u32 %r4, %r3, %r1; st.shared.u8 [%r4], %r1; ld.shared.u8 %r5, [%r4];",
               {.block = 64, .dynamicShared = 64});
@@ -506,8 +529,8 @@ TEST(Checker, Leak) {
 }
 
 TEST(Checker, ReportsAreDataAndText) {
-  CheckedResult result =
-      runChecked(".shared .b32 tile[64]; mov.u32 %r3, tile; st.shared.u32 [%r3+8], %r1;", {.block = 64});
+  CheckedResult result = runChecked(
+      ".shared .b32 tile[64]; mov.u32 %r3, tile; shr.u32 %r1, %r1, 5; st.shared.u32 [%r3+8], %r1;", {.block = 64});
   ASSERT_EQ(result.reports.size(), 1u) << result.text();
   const Report &report = result.reports[0];
   EXPECT_EQ(report.kind, ReportKind::SharedRace);
