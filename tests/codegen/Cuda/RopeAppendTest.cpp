@@ -111,7 +111,7 @@ TEST(RopeAppend, MutationsAreReported) {
                         {.name = "KeysGoToTheFirstHead",
                          .find = "key + (head - shape.heads) * shape.headDim",
                          .replacement = "key",
-                         .expected = {wrongResult}},
+                         .expected = {"global-race", wrongResult}},
                         {.name = "TableIsOfTheFirstToken",
                          .find = "operands.table + static_cast<int64_t>(token) * rotated",
                          .replacement = "operands.table",

@@ -278,6 +278,129 @@ TEST_F(Graphs, ExecutablesAreUpdated) {
   EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
 }
 
+TEST_F(Graphs, NodesOfEveryKindAreUpdated) {
+  const CUdeviceptr a = upload(std::vector<uint32_t>(8, 1)), b = upload(std::vector<uint32_t>(8, 2)),
+                    c = upload(std::vector<uint32_t>(8, 3)), d = upload(std::vector<uint32_t>(8, 4));
+  auto copyOf = [](CUdeviceptr from, CUdeviceptr to, size_t bytes) {
+    CUDA_MEMCPY3D what{};
+    what.srcMemoryType = what.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+    what.srcDevice = from;
+    what.dstDevice = to;
+    what.WidthInBytes = bytes;
+    what.Height = what.Depth = 1;
+    return what;
+  };
+  static std::atomic<int> calls[2];
+  calls[0] = calls[1] = 0;
+  auto hostOf = [](int which) {
+    return CUDA_HOST_NODE_PARAMS{[](void *at) { ++*static_cast<std::atomic<int> *>(at); }, &calls[which]};
+  };
+  CUevent events[2];
+  ASSERT_CUDA(cuEventCreate(&events[0], 0));
+  ASSERT_CUDA(cuEventCreate(&events[1], 0));
+  CUgraph child = nullptr;
+  ASSERT_CUDA(cuGraphCreate(&child, 0));
+  CUgraphNode inner, copy, set, host, record, outer;
+  ASSERT_CUDA(cuGraphAddKernelNode_v2(&inner, child, nullptr, 0, &increment(c, 8)->what));
+  const CUDA_MEMCPY3D copied = copyOf(a, b, 32);
+  ASSERT_CUDA(cuGraphAddMemcpyNode(&copy, graph, nullptr, 0, &copied, context));
+  const CUDA_MEMSET_NODE_PARAMS sets{a, 0, 9, 4, 8, 1};
+  ASSERT_CUDA(cuGraphAddMemsetNode(&set, graph, &copy, 1, &sets, context));
+  const CUDA_HOST_NODE_PARAMS function = hostOf(0);
+  ASSERT_CUDA(cuGraphAddHostNode(&host, graph, &set, 1, &function));
+  ASSERT_CUDA(cuGraphAddEventRecordNode(&record, graph, &host, 1, events[0]));
+  ASSERT_CUDA(cuGraphAddChildGraphNode(&outer, graph, &record, 1, child));
+  CUgraphExec exec = nullptr;
+  ASSERT_CUDA(cuGraphInstantiateWithFlags(&exec, graph, 0));
+
+  const CUDA_MEMCPY3D otherCopy = copyOf(d, b, 16);
+  const CUDA_MEMSET_NODE_PARAMS otherSet{a, 0, 7, 4, 4, 1};
+  const CUDA_HOST_NODE_PARAMS otherFunction = hostOf(1);
+  ASSERT_CUDA(cuGraphExecMemcpyNodeSetParams(exec, copy, &otherCopy, context));
+  ASSERT_CUDA(cuGraphExecMemsetNodeSetParams(exec, set, &otherSet, context));
+  ASSERT_CUDA(cuGraphExecHostNodeSetParams(exec, host, &otherFunction));
+  ASSERT_CUDA(cuGraphExecEventRecordNodeSetEvent(exec, record, events[1]));
+  CUgraph otherChild = nullptr;
+  ASSERT_CUDA(cuGraphCreate(&otherChild, 0));
+  CUgraphNode otherInner;
+  ASSERT_CUDA(cuGraphAddKernelNode_v2(&otherInner, otherChild, nullptr, 0, &fill(c, 50, 8)->what));
+  ASSERT_CUDA(cuGraphExecChildGraphNodeSetParams(exec, outer, otherChild));
+  ASSERT_CUDA(cuGraphLaunch(exec, stream));
+  ASSERT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_EQ(download<uint32_t>(b, 8), (std::vector<uint32_t>{4, 4, 4, 4, 2, 2, 2, 2}));
+  EXPECT_EQ(download<uint32_t>(a, 8), (std::vector<uint32_t>{7, 7, 7, 7, 1, 1, 1, 1}));
+  EXPECT_EQ(calls[0], 0);
+  EXPECT_EQ(calls[1], 1);
+  EXPECT_CUDA(cuEventSynchronize(events[1]));
+  float never = 0;
+  EXPECT_EQ(cuEventElapsedTime_v2(&never, events[0], events[1]), CUDA_ERROR_INVALID_HANDLE) << "not recorded";
+  EXPECT_EQ(download<uint32_t>(c, 1)[0], 50u);
+
+  // The graph itself is as it was; what is set in it counts for what is made from it later.
+  runOnce(graph);
+  EXPECT_EQ(download<uint32_t>(b, 8), (std::vector<uint32_t>{7, 7, 7, 7, 1, 1, 1, 1}));
+  EXPECT_EQ(download<uint32_t>(a, 8), std::vector<uint32_t>(8, 9));
+  EXPECT_EQ(calls[0], 1);
+  EXPECT_EQ(download<uint32_t>(c, 1)[0], 51u);
+  ASSERT_CUDA(cuGraphMemsetNodeSetParams(set, &otherSet));
+  ASSERT_CUDA(cuGraphLaunch(exec, stream)); // Made before: sets 4 of a again.
+  ASSERT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_EQ(download<uint32_t>(a, 8), (std::vector<uint32_t>{7, 7, 7, 7, 9, 9, 9, 9}));
+
+  // Of another kind, or with other edges inside.
+  EXPECT_EQ(cuGraphExecMemsetNodeSetParams(exec, copy, &otherSet, context), CUDA_ERROR_INVALID_VALUE);
+  CUgraphNode more;
+  ASSERT_CUDA(cuGraphAddEmptyNode(&more, otherChild, &otherInner, 1));
+  EXPECT_NE(cuGraphExecChildGraphNodeSetParams(exec, outer, otherChild), CUDA_SUCCESS);
+}
+
+TEST_F(Graphs, UpdatesSayWhatDiffers) {
+  const CUdeviceptr a = upload(std::vector<uint32_t>(10, 0));
+  CUgraphNode first, second;
+  ASSERT_CUDA(cuGraphAddKernelNode_v2(&first, graph, nullptr, 0, &fill(a, 1, 10)->what));
+  ASSERT_CUDA(cuGraphAddKernelNode_v2(&second, graph, &first, 1, &increment(a, 10)->what));
+  CUgraphExec exec = nullptr;
+  ASSERT_CUDA(cuGraphInstantiateWithFlags(&exec, graph, 0));
+  auto update = [&](auto build) {
+    CUgraph other = nullptr;
+    EXPECT_CUDA(cuGraphCreate(&other, 0));
+    build(other);
+    CUgraphExecUpdateResultInfo info{};
+    EXPECT_EQ(cuGraphExecUpdate_v2(exec, other, &info),
+              info.result == CU_GRAPH_EXEC_UPDATE_SUCCESS ? CUDA_SUCCESS : CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+    EXPECT_CUDA(cuGraphDestroy(other));
+    return info.result;
+  };
+  EXPECT_EQ(update([](CUgraph) {}), CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  EXPECT_EQ(update([&](CUgraph other) { // No edge between the two.
+              CUgraphNode made;
+              EXPECT_CUDA(cuGraphAddKernelNode_v2(&made, other, nullptr, 0, &fill(a, 1, 10)->what));
+              EXPECT_CUDA(cuGraphAddKernelNode_v2(&made, other, nullptr, 0, &increment(a, 10)->what));
+            }),
+            CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  EXPECT_EQ(update([&](CUgraph other) {
+              CUgraphNode made, next;
+              const CUDA_MEMSET_NODE_PARAMS zero{a, 0, 0, 4, 10, 1};
+              EXPECT_CUDA(cuGraphAddMemsetNode(&made, other, nullptr, 0, &zero, context));
+              EXPECT_CUDA(cuGraphAddKernelNode_v2(&next, other, &made, 1, &increment(a, 10)->what));
+            }),
+            CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
+  // What failed has changed nothing.
+  ASSERT_CUDA(cuGraphLaunch(exec, stream));
+  ASSERT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_EQ(download<uint32_t>(a, 1)[0], 2u);
+  // Another kernel in the same place is no difference.
+  EXPECT_EQ(update([&](CUgraph other) {
+              CUgraphNode made, next;
+              EXPECT_CUDA(cuGraphAddKernelNode_v2(&made, other, nullptr, 0, &increment(a, 10)->what));
+              EXPECT_CUDA(cuGraphAddKernelNode_v2(&next, other, &made, 1, &increment(a, 10)->what));
+            }),
+            CU_GRAPH_EXEC_UPDATE_SUCCESS);
+  ASSERT_CUDA(cuGraphLaunch(exec, stream));
+  ASSERT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_EQ(download<uint32_t>(a, 1)[0], 4u);
+}
+
 TEST_F(Graphs, AreCloned) {
   const CUdeviceptr a = upload(std::vector<uint32_t>(10, 0));
   CUgraphNode first, found;

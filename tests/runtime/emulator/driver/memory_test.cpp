@@ -233,6 +233,58 @@ TEST_F(Memory, PoolsAllocateInStreamOrder) {
   EXPECT_CUDA(cuStreamDestroy_v2(stream));
 }
 
+TEST_F(Memory, PoolsCountAndTrim) {
+  CUstream stream = nullptr;
+  ASSERT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+  CUmemPoolProps properties{};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  CUmemoryPool pool = nullptr, current = nullptr, usual = nullptr;
+  ASSERT_CUDA(cuMemPoolCreate(&pool, &properties));
+  auto attribute = [&](CUmemPool_attribute which) {
+    cuuint64_t value = 0;
+    EXPECT_CUDA(cuMemPoolGetAttribute(pool, which, &value));
+    return value;
+  };
+  // Of the device from now on: cuMemAllocAsync takes from it.
+  ASSERT_CUDA(cuDeviceGetDefaultMemPool(&usual, device));
+  ASSERT_CUDA(cuDeviceSetMemPool(device, pool));
+  EXPECT_CUDA(cuDeviceGetMemPool(&current, device));
+  EXPECT_EQ(current, pool);
+  cuuint64_t keep = ~cuuint64_t(0);
+  EXPECT_CUDA(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep));
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_RELEASE_THRESHOLD), keep);
+  CUdeviceptr blocks[3];
+  for (CUdeviceptr &block : blocks) {
+    ASSERT_CUDA(cuMemAllocAsync(&block, 1 << 16, stream));
+  }
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), 3u << 16);
+  CUmemoryPool owner = nullptr;
+  EXPECT_CUDA(cuPointerGetAttribute(&owner, CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, blocks[1]));
+  EXPECT_EQ(owner, pool);
+  for (CUdeviceptr block : blocks) {
+    ASSERT_CUDA(cuMemFreeAsync(block, stream));
+  }
+  ASSERT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), 0u);
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_USED_MEM_HIGH), 3u << 16);
+  EXPECT_GE(attribute(CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH), 3u << 16);
+  cuuint64_t zero = 0, one = 1;
+  EXPECT_EQ(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_HIGH, &one), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_CUDA(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_HIGH, &zero));
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_USED_MEM_HIGH), 0u);
+  EXPECT_CUDA(cuMemPoolTrimTo(pool, 0));
+  EXPECT_EQ(attribute(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT), 0u);
+  // Of a pool that goes the memory stays until it is freed; the device gets its default pool back.
+  ASSERT_CUDA(cuMemAllocAsync(&blocks[0], 64, stream));
+  EXPECT_CUDA(cuMemPoolDestroy(pool));
+  EXPECT_CUDA(cuMemsetD8Async(blocks[0], 1, 64, stream));
+  EXPECT_CUDA(cuMemFreeAsync(blocks[0], stream));
+  EXPECT_CUDA(cuStreamSynchronize(stream));
+  EXPECT_CUDA(cuDeviceGetMemPool(&current, device));
+  EXPECT_EQ(current, usual);
+}
+
 TEST_F(Memory, VirtualMemoryIsMappedTwice) {
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;

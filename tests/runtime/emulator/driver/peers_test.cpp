@@ -88,6 +88,71 @@ TEST_F(Peers, MustBeEnabledForKernels) {
   EXPECT_EQ(incrementOn(0, buffers[1]), CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
+TEST_F(Peers, AccessGoesOneWay) {
+  EXPECT_CUDA(cuCtxSetCurrent(contexts[0]));
+  EXPECT_CUDA(cuCtxEnablePeerAccess(contexts[1], 0));
+  EXPECT_CUDA(incrementOn(0, buffers[1]));
+  EXPECT_EQ(incrementOn(1, buffers[0]), CUDA_ERROR_ILLEGAL_ADDRESS);
+  // The fault is of one context; the other goes on.
+  EXPECT_EQ(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+  EXPECT_CUDA(incrementOn(0, buffers[1]));
+  EXPECT_EQ(first(buffers[1]), 4u);
+}
+
+TEST_F(Peers, CopiesAreOrderedByTheirStream) {
+  CUstream streams[2];
+  CUevent done = nullptr;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_CUDA(cuCtxSetCurrent(contexts[i]));
+    ASSERT_CUDA(cuStreamCreate(&streams[i], CU_STREAM_NON_BLOCKING));
+  }
+  // Device 0 writes and copies over; device 1 goes on behind the event.
+  ASSERT_CUDA(cuCtxSetCurrent(contexts[0]));
+  ASSERT_CUDA(cuEventCreate(&done, CU_EVENT_DISABLE_TIMING));
+  ASSERT_CUDA(cuMemsetD32Async(buffers[0], 40, 100, streams[0]));
+  ASSERT_CUDA(cuMemcpyPeerAsync(buffers[1], contexts[1], buffers[0], contexts[0], 400, streams[0]));
+  ASSERT_CUDA(cuEventRecord(done, streams[0]));
+  ASSERT_CUDA(cuCtxSetCurrent(contexts[1]));
+  ASSERT_CUDA(cuStreamWaitEvent(streams[1], done, 0));
+  CUfunction increment = nullptr;
+  ASSERT_CUDA(cuModuleGetFunction(&increment, modules[1], "increment"));
+  uint32_t count = 100;
+  void *parameters[] = {&buffers[1], &count};
+  ASSERT_CUDA(cuLaunchKernel(increment, 1, 1, 1, 128, 1, 1, 0, streams[1], parameters, nullptr));
+  ASSERT_CUDA(cuStreamSynchronize(streams[1]));
+  EXPECT_EQ(first(buffers[1]), 41u);
+}
+
+TEST_F(Peers, PoolsAreOpenedByDevice) {
+  CUmemoryPool pool = nullptr;
+  CUmemPoolProps properties{};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 1};
+  ASSERT_CUDA(cuCtxSetCurrent(contexts[1]));
+  ASSERT_CUDA(cuMemPoolCreate(&pool, &properties));
+  CUdeviceptr block = 0;
+  ASSERT_CUDA(cuMemAllocFromPoolAsync(&block, 400, pool, nullptr));
+  ASSERT_CUDA(cuMemsetD32_v2(block, 5, 100));
+  ASSERT_CUDA(cuCtxSynchronize());
+  CUmemAccess_flags flags;
+  CUmemLocation location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
+  EXPECT_CUDA(cuMemPoolGetAccess(&flags, pool, &location));
+  EXPECT_EQ(flags, CU_MEM_ACCESS_FLAGS_PROT_NONE);
+  const CUmemAccessDesc open = {location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  ASSERT_CUDA(cuMemPoolSetAccess(pool, &open, 1));
+  EXPECT_CUDA(cuMemPoolGetAccess(&flags, pool, &location));
+  EXPECT_EQ(flags, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+  EXPECT_CUDA(incrementOn(0, block));
+  EXPECT_EQ(first(block), 6u);
+  const CUmemAccessDesc closed = {location, CU_MEM_ACCESS_FLAGS_PROT_NONE};
+  ASSERT_CUDA(cuMemPoolSetAccess(pool, &closed, 1));
+  EXPECT_EQ(incrementOn(0, block), CUDA_ERROR_ILLEGAL_ADDRESS);
+  // A pool's own device cannot be shut out, and a pool is set for its own device alone.
+  const CUmemAccessDesc own = {{CU_MEM_LOCATION_TYPE_DEVICE, 1}, CU_MEM_ACCESS_FLAGS_PROT_NONE};
+  EXPECT_EQ(cuMemPoolSetAccess(pool, &own, 1), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(cuDeviceSetMemPool(0, pool), CUDA_ERROR_INVALID_VALUE);
+}
+
 TEST_F(Peers, FunctionsBelongToTheirContext) {
   CUfunction increment = nullptr;
   EXPECT_CUDA(cuModuleGetFunction(&increment, modules[0], "increment"));
