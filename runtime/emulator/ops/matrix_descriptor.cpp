@@ -19,22 +19,4 @@ uint64_t MatrixDescriptor::encode() const {
          uint64_t(phase) << 49 | type << 62;
 }
 
-uint32_t MatrixDescriptor::kMajor(uint32_t row, uint32_t piece) const {
-  uint32_t at = start + (row / 8) * stride;
-  if (span == SwizzleSpan::None) {
-    return at + (row % 8) * 16 + piece * leading;
-  }
-  return swizzled(at + (row % 8) * static_cast<uint32_t>(span) + piece * 16, span, phase);
-}
-
-uint32_t MatrixDescriptor::mnMajor(uint32_t piece, uint32_t k) const {
-  if (span == SwizzleSpan::None) {
-    return start + (k % 8) * 16 + (k / 8) * leading + piece * stride;
-  }
-  uint32_t width = static_cast<uint32_t>(span) / 16;
-  uint32_t at = start + (k % 8) * static_cast<uint32_t>(span) + (k / 8) * stride + (piece % width) * 16 +
-                (piece / width) * leading;
-  return swizzled(at, span, phase);
-}
-
 } // namespace emulator
