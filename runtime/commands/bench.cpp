@@ -28,11 +28,11 @@ double median(std::vector<double> values) {
 int elahBenchCommand(int argc, char **argv) {
   std::string file, device, modelFolder;
   uint32_t promptTokens = 0, generateTokens = 64, batch = 1, threads = 0, repeats = 3;
-  bool json = false, preload = false;
+  bool json = false, preload = false, noPreload = false;
   CLI::App app("Measures prefill and decode beside this machine's limits.", argv[0]);
   app.add_option("file", file, "The artifact")->required();
-  app.add_flag("--preload", preload,
-               "Copy the weights into large pages of memory first: a slower start, faster decoding");
+  auto *preloads = app.add_flag("--preload", preload, preloadOptionHelp);
+  app.add_flag("--no-preload", noPreload, noPreloadOptionHelp)->excludes(preloads);
   app.add_option("--device", device, deviceOptionHelp);
   app.add_option("--model-folder", modelFolder,
                  "Of an artifact made with --weights reference: where the model's shards are now");
@@ -77,8 +77,8 @@ int elahBenchCommand(int argc, char **argv) {
         promptTokens, generateTokens, batch, info.max_context, info.max_sequences);
     return 65;
   }
-  elah_session_options options = {threads, 0, modelFolder.empty() ? nullptr : modelFolder.c_str(), preload,
-                                  device.empty() ? nullptr : device.c_str()};
+  elah_session_options options = {threads, 0, modelFolder.empty() ? nullptr : modelFolder.c_str(),
+                                  weightsPlace(preload, noPreload), device.empty() ? nullptr : device.c_str()};
   elah_session *openedSession;
   if (elah_code code = elah_session_create(artifact.get(), &options, &openedSession)) {
     return reportError(code);

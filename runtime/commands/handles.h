@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <elah/elah.h>
 #include <memory>
+#include <string>
 
 struct CloseHandle {
   void operator()(elah_artifact *artifact) const { elah_artifact_close(artifact); }
@@ -22,6 +23,16 @@ inline constexpr char exitStatusHelp[] =
 
 inline constexpr char deviceOptionHelp[] =
     "Where to run: cpu, cuda, cuda:N, or emulator, which needs no GPU (default: what the artifact was compiled for)";
+
+inline constexpr char preloadOptionHelp[] =
+    "Copy the weights into large pages of memory first (default: meanwhile, if they are large and fit half of the "
+    "memory that is free)";
+inline constexpr char noPreloadOptionHelp[] = "Read the weights from the file only";
+
+/// What --preload and --no-preload ask for.
+inline elah_weights_place weightsPlace(bool preload, bool noPreload) {
+  return preload ? ELAH_WEIGHTS_COPIED : noPreload ? ELAH_WEIGHTS_MAPPED : ELAH_WEIGHTS_AUTO;
+}
 
 inline int exitStatus(elah_code code) {
   switch (code) {

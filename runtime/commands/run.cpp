@@ -21,7 +21,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 struct RunOptions {
   std::string file, device, modelFolder, prompt, promptsFile, system, thinking = "dim", tokens, logitsFile;
-  bool chat = false, raw = false, greedy = false, json = false, preload = false;
+  bool chat = false, raw = false, greedy = false, json = false, preload = false, noPreload = false;
   uint32_t maxTokens = 0, threads = 0, chunk = 0;
   uint64_t seed = 0;
   float temperature = -1, topP = -1;
@@ -95,9 +95,9 @@ public:
       return status;
     }
     elah_artifact_info(artifact.get(), &info);
-    elah_session_options sessionOptions = {options.threads, 0,
-                                           options.modelFolder.empty() ? nullptr : options.modelFolder.c_str(),
-                                           options.preload, options.device.empty() ? nullptr : options.device.c_str()};
+    elah_session_options sessionOptions = {
+        options.threads, 0, options.modelFolder.empty() ? nullptr : options.modelFolder.c_str(),
+        weightsPlace(options.preload, options.noPreload), options.device.empty() ? nullptr : options.device.c_str()};
     elah_session *createdSession;
     if (elah_code code = elah_session_create(artifact.get(), &sessionOptions, &createdSession)) {
       return reportError(code);
@@ -335,8 +335,8 @@ int elahRunCommand(int argc, char **argv) {
   app.add_flag("--json", options.json, "One JSON object a prompt: prompt, text, reasoning, answer, tokens, stop");
   app.add_option("--show-thinking", options.thinking, "Show the reasoning: dim (default; on a terminal), yes or no")
       ->check(CLI::IsMember({"yes", "no", "dim"}));
-  app.add_flag("--preload", options.preload,
-               "Copy the weights into large pages of memory first: a slower start, faster decoding");
+  auto *preloads = app.add_flag("--preload", options.preload, preloadOptionHelp);
+  app.add_flag("--no-preload", options.noPreload, noPreloadOptionHelp)->excludes(preloads);
   app.add_option("--model-folder", options.modelFolder,
                  "Of an artifact made with --weights reference: where the model's shards are now");
   auto *tokens = app.add_option("--tokens", options.tokens, "Token ids with commas between instead of a prompt");

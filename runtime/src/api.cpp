@@ -209,7 +209,7 @@ elah_code elah_chat_render(const elah_artifact *artifact, const elah_message *me
 }
 
 elah_code elah_session_create(const elah_artifact *artifact, const elah_session_options *options, elah_session **out) {
-  elah_session_options chosen = options ? *options : elah_session_options{0, 0, nullptr, false, nullptr};
+  elah_session_options chosen = options ? *options : elah_session_options{0, 0, nullptr, ELAH_WEIGHTS_AUTO, nullptr};
   if (artifact->content->manifest().has_graph()) {
     Result<std::unique_ptr<GraphSession>> session = GraphSession::create(*artifact->content, chosen);
     if (!session.ok()) {

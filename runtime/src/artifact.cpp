@@ -396,13 +396,14 @@ std::string Artifact::identity() const {
   return text;
 }
 
-Result<std::shared_ptr<const PackedWeights>> Artifact::packWeights(const char *modelFolder, unsigned threads) const {
+Result<std::shared_ptr<const PackedWeights>> Artifact::packWeights(const char *modelFolder, unsigned threads,
+                                                                   const std::atomic<bool> *stops) const {
   std::lock_guard<std::mutex> lock(packedMutex);
   if (std::shared_ptr<const PackedWeights> shared = packed.lock()) {
     return shared;
   }
   if (!refersToWeights()) {
-    Result<std::shared_ptr<const PackedWeights>> copied = PackedWeights::copy(section(ELAH_SECTION_WEIGHTS), threads);
+    Result<std::shared_ptr<const PackedWeights>> copied = PackedWeights::copy(*this, threads, stops);
     if (copied.ok()) {
       packed = *copied;
     }

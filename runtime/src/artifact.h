@@ -3,6 +3,7 @@
 
 #include "src/packed_weights.h"
 #include "src/status.h"
+#include <atomic>
 #include <elah/artifact.h>
 #include <elah/manifest.pb.h>
 #include <memory>
@@ -39,10 +40,12 @@ public:
   std::string identity() const;
   /// Whether the weights are outside, in the original shards.
   bool refersToWeights() const { return content.shards_size() > 0; }
-  /// The weights in memory of this process, for an artifact that refers to them or for `preload_weights`. The
+  /// The weights in memory of this process, for an artifact that refers to them or for a copy. The
   /// artifact's sessions share them, and they end with the last session. `modelFolder` may be null: the folder is then
   /// where it was, relative to the artifact, when that was made.
-  Result<std::shared_ptr<const PackedWeights>> packWeights(const char *modelFolder, unsigned threads) const;
+  /// A copy ends as ELAH_CANCELLED when `stops` becomes true.
+  Result<std::shared_ptr<const PackedWeights>> packWeights(const char *modelFolder, unsigned threads,
+                                                           const std::atomic<bool> *stops = nullptr) const;
 
 private:
   Artifact() = default;

@@ -109,7 +109,9 @@ Result<std::unique_ptr<GraphSession>> GraphSession::create(const Artifact &artif
   }
   session->graph = reinterpret_cast<elah_cpu_graph>(*symbol);
   auto bytes = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
-  if (options.preload_weights && manifest.weights_size() > 0) {
+  bool isCopied =
+      options.weights_place == ELAH_WEIGHTS_COPIED || options.weights_place == ELAH_WEIGHTS_COPIED_MEANWHILE;
+  if (isCopied && manifest.weights_size() > 0) {
     unsigned threads = options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
     Result<std::shared_ptr<const PackedWeights>> packed = artifact.packWeights(options.model_folder, threads);
     if (!packed.ok()) {

@@ -7,6 +7,7 @@
 #include "drivers/cpu/thread_pool.h"
 #include "packing/recipe.h"
 #include "packing/weight_packer.h"
+#include "src/artifact.h"
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -123,7 +124,9 @@ Result<std::shared_ptr<const PackedWeights>> PackedWeights::load(const proto::Ma
   return std::shared_ptr<const PackedWeights>(std::move(weights));
 }
 
-Result<std::shared_ptr<const PackedWeights>> PackedWeights::copy(std::string_view section, unsigned threads) {
+Result<std::shared_ptr<const PackedWeights>> PackedWeights::copy(const Artifact &artifact, unsigned threads,
+                                                                 const std::atomic<bool> *stops) {
+  std::string_view section = artifact.section(ELAH_SECTION_WEIGHTS);
   std::shared_ptr<PackedWeights> weights(new PackedWeights());
   if (section.empty()) {
     return std::shared_ptr<const PackedWeights>(std::move(weights));
@@ -134,19 +137,32 @@ Result<std::shared_ptr<const PackedWeights>> PackedWeights::copy(std::string_vie
     return pool.status();
   }
   struct Copy {
+    const Artifact &artifact;
     std::string_view from;
     uint8_t *to;
-  } copy = {section, weights->bytes};
+    const std::atomic<bool> *stops;
+    std::atomic<bool> isBroken{false};
+  } copy{artifact, section, weights->bytes, stops};
   constexpr int64_t pieceBytes = 4 << 20;
   (*pool)->run(
       static_cast<int64_t>((section.size() + pieceBytes - 1) / pieceBytes),
       [](void *context, int64_t begin, int64_t end, unsigned) {
-        const Copy &copy = *static_cast<Copy *>(context);
-        size_t first = static_cast<size_t>(begin * pieceBytes),
-               last = std::min(static_cast<size_t>(end * pieceBytes), copy.from.size());
-        std::memcpy(copy.to + first, copy.from.data() + first, last - first);
+        Copy &copy = *static_cast<Copy *>(context);
+        for (int64_t piece = begin; piece < end; ++piece) {
+          if ((copy.stops && *copy.stops) || copy.isBroken || !copy.artifact.checkUnchanged().ok()) {
+            copy.isBroken = true;
+            return;
+          }
+          size_t first = static_cast<size_t>(piece * pieceBytes);
+          std::memcpy(copy.to + first, copy.from.data() + first,
+                      std::min<size_t>(pieceBytes, copy.from.size() - first));
+        }
       },
       &copy);
+  if (copy.isBroken) {
+    ELAH_RETURN_IF_ERROR(artifact.checkUnchanged());
+    return failure(ELAH_CANCELLED, "the copy of the weights was given up");
+  }
   weights->protect();
   return std::shared_ptr<const PackedWeights>(std::move(weights));
 }

@@ -2,11 +2,13 @@
 #define RUNTIME_SRC_PACKED_WEIGHTS_H
 
 #include "src/status.h"
+#include <atomic>
 #include <elah/manifest.pb.h>
 #include <memory>
-#include <string_view>
 
 namespace elah {
+
+class Artifact;
 
 /// No artifact's weights are larger.
 constexpr uint64_t maxPackedBytes = uint64_t(1) << 46;
@@ -22,8 +24,9 @@ public:
   /// threads. The manifest has passed checkReferences.
   static Result<std::shared_ptr<const PackedWeights>> load(const proto::Manifest &manifest, const std::string &folder,
                                                            unsigned threads);
-  /// Copies a weights section, on `threads` threads.
-  static Result<std::shared_ptr<const PackedWeights>> copy(std::string_view section, unsigned threads);
+  /// Copies an artifact's weights section, on `threads` threads, until `stops` (or null) becomes true.
+  static Result<std::shared_ptr<const PackedWeights>> copy(const Artifact &artifact, unsigned threads,
+                                                           const std::atomic<bool> *stops);
   ~PackedWeights();
   PackedWeights(const PackedWeights &) = delete;
 

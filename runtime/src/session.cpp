@@ -3,6 +3,7 @@
 #include "src/session.h"
 #include "drivers/cpu/program.h"
 #include "drivers/cuda/program.h"
+#include "src/background_copy.h"
 #include "src/cuda_manifest.h"
 #include <algorithm>
 #include <thread>
@@ -28,6 +29,10 @@ Result<std::string> deviceFor(const proto::Manifest &manifest, const elah_sessio
 }
 
 } // namespace
+
+Session::Session(const Artifact &artifact) : model(artifact) {}
+
+Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const elah_session_options &options) {
   const proto::Manifest &manifest = artifact.manifest();
@@ -58,7 +63,11 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
   session->cacheRowCount = pages * pageTokens;
   session->pageCount = pages;
   auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
-  if (artifact.refersToWeights() || (options.preload_weights && *device == "cpu")) {
+  if (options.weights_place > ELAH_WEIGHTS_COPIED_MEANWHILE) {
+    return failure(ELAH_INVALID_ARGUMENT, "%u is no elah_weights_place", static_cast<unsigned>(options.weights_place));
+  }
+  bool isCopied = options.weights_place == ELAH_WEIGHTS_COPIED && *device == "cpu";
+  if (artifact.refersToWeights() || isCopied) {
     Result<std::shared_ptr<const PackedWeights>> packed = artifact.packWeights(options.model_folder, threads);
     if (!packed.ok()) {
       return packed.status();
@@ -72,7 +81,14 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
     if (!program.ok()) {
       return program.status();
     }
+    session->cpuProgram = program->get();
     session->program = std::move(*program);
+    uint64_t weightBytes = artifact.section(ELAH_SECTION_WEIGHTS).size();
+    if (!session->packedWeights && (options.weights_place == ELAH_WEIGHTS_COPIED_MEANWHILE ||
+                                    (options.weights_place == ELAH_WEIGHTS_AUTO &&
+                                     BackgroundCopy::isWorthwhile(weightBytes, availableMemory())))) {
+      session->copy = std::make_unique<BackgroundCopy>(artifact);
+    }
     return session;
   }
   Result<std::unique_ptr<cuda::Device>> opened = cuda::Device::open(*device);
@@ -185,9 +201,20 @@ Status Session::checkStep(std::span<const elah_chunk> chunks) const {
   return Status();
 }
 
+void Session::useCopy() {
+  if (copy && copy->isFinished()) {
+    packedWeights = copy->take();
+    copy.reset();
+    if (packedWeights) {
+      cpuProgram->moveWeights(packedWeights->data());
+    }
+  }
+}
+
 Status Session::step(std::span<const elah_chunk> chunks, LaunchWatcher *watcher) {
   ELAH_RETURN_IF_ERROR(model.checkUnchanged());
   ELAH_RETURN_IF_ERROR(checkStep(chunks));
+  useCopy();
   const proto::Manifest &manifest = model.manifest();
   uint32_t pageTokens = manifest.cache().page_tokens();
   size_t pagesPerSequence = 1;

@@ -10,9 +10,13 @@
 
 namespace elah {
 
+class BackgroundCopy;
+class CpuProgram;
+
 /// A model in use: sequences with their pages of the KV cache, and steps on any mix of them.
 class Session {
 public:
+  ~Session();
   static Result<std::unique_ptr<Session>> create(const Artifact &artifact, const elah_session_options &options);
 
   Result<uint32_t> createSequence();
@@ -31,16 +35,20 @@ private:
     std::vector<int32_t> pages;
   };
 
-  explicit Session(const Artifact &artifact) : model(artifact) {}
+  explicit Session(const Artifact &artifact);
   Status checkStep(std::span<const elah_chunk> chunks) const;
   /// Takes back what a step that failed has done to its sequences.
   void takeBack(std::span<const elah_chunk> chunks);
   uint64_t freePages() const { return pageCount - firstUnusedPage + returnedPages.size(); }
   int32_t takePage();
+  /// Goes on with a copy of the weights, if one has been finished.
+  void useCopy();
 
   const Artifact &model;
   std::shared_ptr<const PackedWeights> packedWeights; ///< If they are not read where the artifact is mapped.
   std::unique_ptr<Program> program;
+  CpuProgram *cpuProgram = nullptr; ///< The program, if it is for the CPU.
+  std::unique_ptr<BackgroundCopy> copy;
   std::map<uint32_t, Sequence> sequences;
   std::vector<int32_t> returnedPages; ///< Free again; the next one to use is at the back.
   uint64_t pageCount = 0, firstUnusedPage = 0;

@@ -1,4 +1,5 @@
 // Sessions on the echo model, whose every logit depends on every token before it through pages and positions.
+#include "src/background_copy.h"
 #include "src/generate.h"
 #include "src/session.h"
 #include "tests/runtime/echo_session.h"
@@ -169,23 +170,58 @@ TEST_F(SessionTest, options) {
   EXPECT_EQ(code(1, UINT64_MAX), ELAH_OUT_OF_RANGE);
 }
 
-TEST_F(SessionTest, preloadedWeightsGiveTheSame) {
+TEST_F(SessionTest, copiedWeightsGiveTheSame) {
   const Ids prompt = {5, 9, 200, 31};
-  auto logitsOf = [&](bool preload) {
+  auto create = [&](elah_weights_place place) {
     elah_session_options options = {};
     options.threads = 2;
-    options.preload_weights = preload;
+    options.weights_place = place;
     Result<std::unique_ptr<Session>> created = Session::create(*artifact, options);
     EXPECT_TRUE(created.ok()) << created.status().message();
     session = std::move(*created);
+  };
+  auto logits = [&] {
     uint32_t sequence = *session->createSequence();
     Status status = step({{sequence, prompt}});
     EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_TRUE(session->freeSequence(sequence).ok());
     return std::vector<float>(session->logits(), session->logits() + 262);
   };
-  std::vector<float> mapped = logitsOf(false);
-  EXPECT_EQ(logitsOf(true), mapped);
+  create(ELAH_WEIGHTS_MAPPED);
+  std::vector<float> mapped = logits();
   EXPECT_NE(mapped, std::vector<float>(262, 0.0f));
+  create(ELAH_WEIGHTS_COPIED);
+  EXPECT_EQ(logits(), mapped);
+  create(ELAH_WEIGHTS_COPIED_MEANWHILE);
+  for (int i = 0; i < 20; ++i) { // Before the copy is made, and after.
+    EXPECT_EQ(logits(), mapped);
+  }
+  elah_session_options options = {};
+  options.weights_place = static_cast<elah_weights_place>(4);
+  EXPECT_EQ(Session::create(*artifact, options).status().code(), ELAH_INVALID_ARGUMENT);
+}
+
+TEST_F(SessionTest, copiesWeightsMeanwhile) {
+  BackgroundCopy copy(*artifact);
+  while (!copy.isFinished()) {
+    std::this_thread::yield();
+  }
+  std::shared_ptr<const PackedWeights> copied = copy.take();
+  ASSERT_TRUE(copied);
+  std::string_view section = artifact->section(ELAH_SECTION_WEIGHTS);
+  EXPECT_EQ(std::memcmp(copied->data(), section.data(), section.size()), 0);
+
+  std::atomic<bool> stops{true};
+  copied.reset();
+  EXPECT_EQ(artifact->packWeights(nullptr, 2, &stops).status().code(), ELAH_CANCELLED);
+}
+
+TEST(BackgroundCopy, isForLargeWeightsThatFit) {
+  constexpr uint64_t gib = uint64_t(1) << 30;
+  EXPECT_TRUE(BackgroundCopy::isWorthwhile(3 * gib, 6 * gib));
+  EXPECT_FALSE(BackgroundCopy::isWorthwhile(3 * gib, 6 * gib - 1));
+  EXPECT_FALSE(BackgroundCopy::isWorthwhile(gib / 16, 6 * gib));
+  EXPECT_GT(availableMemory(), uint64_t(1) << 20);
 }
 
 class GenerateTest : public SessionTest {

@@ -24,6 +24,8 @@ public:
   Status read(uint32_t buffer, std::span<uint8_t> bytes) override;
   Status write(uint32_t buffer, std::span<const uint8_t> bytes) override;
   const float *logits() const override { return logitsAddress; }
+  /// From the next step on the same weights are read here.
+  void moveWeights(const uint8_t *address) { weights = address; }
 
 private:
   CpuProgram(const Artifact &artifact, const uint8_t *weights) : artifact(artifact), weights(weights) {}

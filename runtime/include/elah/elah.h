@@ -144,15 +144,23 @@ ELAH_API elah_code elah_chat_render(const elah_artifact *artifact, const elah_me
 
 typedef struct elah_session elah_session;
 
+/* Where a session on the CPU reads the weights that an artifact has inside. Decode steps are up to a sixth faster from
+ * large pages of memory than from a file that the system maps in small pages; a copy takes seconds, and memory that is
+ * the process's own. Sessions of an artifact share one. */
+typedef enum elah_weights_place {
+  ELAH_WEIGHTS_AUTO = 0,            /* copied meanwhile, if they are large and fit half of the memory that is free */
+  ELAH_WEIGHTS_MAPPED = 1,          /* from the artifact's file */
+  ELAH_WEIGHTS_COPIED = 2,          /* from a copy: a wait at the start */
+  ELAH_WEIGHTS_COPIED_MEANWHILE = 3 /* from the file, and from a copy as soon as that is made; a graph: as COPIED */
+} elah_weights_place;
+
 typedef struct elah_session_options {
   uint32_t threads;      /* 0: as many as the machine has */
   uint64_t cache_tokens; /* tokens that the KV cache holds, of all sequences; 0: max_context * max_sequences */
   /* Of an artifact made with `--weights reference`: the folder with the model's shards, from which the first of its
    * sessions packs the weights. NULL: where the folder was, relative to the artifact, when that was made. */
   const char *model_folder;
-  /* Copy the weights into large pages of memory first: a wait at the start, and memory that is the process's own, for
-   * decode steps that are an eighth faster where the system maps files in small pages. */
-  bool preload_weights;
+  elah_weights_place weights_place;
   /* Of an artifact for GPUs: "cuda", "cuda:N" for the N-th device, or "emulator", which needs no GPU; the weights are
    * copied to the device, the emulator reads them where they are. Of any other: "cpu". NULL: "cuda" or "cpu", as the
    * artifact was compiled. In the environment, ELAH_EMULATOR names the emulator's library or its folder, and
