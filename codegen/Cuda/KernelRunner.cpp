@@ -140,6 +140,9 @@ public:
     for (CUdeviceptr address : allocations) {
       driver.functions().memFree(address);
     }
+    for (const uint8_t *bytes : registered) {
+      driver.functions().memHostUnregister(const_cast<uint8_t *>(bytes));
+    }
     for (CUmodule module : modules) {
       driver.functions().moduleUnload(module);
     }
@@ -155,6 +158,14 @@ public:
     if (size) {
       ELAH_CUDA_RETURN_IF_ERROR(driver, memcpyHtoDAsync(address, bytes, size, stream), "copying");
     }
+    return Status();
+  }
+  Status useInPlace(std::span<const uint8_t> bytes, CUdeviceptr &address) {
+    ELAH_CUDA_RETURN_IF_ERROR(
+        driver, memHostRegister(const_cast<uint8_t *>(bytes.data()), bytes.size(), CU_MEMHOSTREGISTER_READ_ONLY),
+        "registering weights");
+    registered.push_back(bytes.data());
+    address = reinterpret_cast<CUdeviceptr>(bytes.data());
     return Status();
   }
   Status load(const char *ptx, const std::string &symbol, CUfunction &function) {
@@ -173,6 +184,7 @@ private:
   const DriverLibrary &driver;
   CUstream stream;
   std::vector<CUdeviceptr> allocations;
+  std::vector<const uint8_t *> registered;
   std::vector<CUmodule> modules;
 };
 
@@ -238,6 +250,8 @@ Status KernelRunner::Emulator::run(std::span<const RunnableKernel> kernels, std:
     CUdeviceptr address = 0;
     if (operand.within) {
       address = addresses.at(*operand.within) + operand.byteOffset;
+    } else if (!operand.inPlace.empty()) {
+      ELAH_RETURN_IF_ERROR(run.useInPlace(operand.inPlace, address));
     } else if (operand.kind == Operand::Kind::Weight) {
       ELAH_RETURN_IF_ERROR(run.upload(operand.bytes.data(), operand.bytes.size(), address));
     } else {

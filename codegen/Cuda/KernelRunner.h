@@ -26,15 +26,17 @@ struct Operand {
   size_t byteOffset = 0;
   /// How many of an output's bytes the kernel is to write, from the first on, and are copied back; all by default.
   std::optional<size_t> writtenBytes;
+  /// Instead of `bytes`: memory that stays where it is and is only read, as weights of many gigabytes; aligned to 256.
+  std::span<const uint8_t> inPlace = {};
 
   template <typename T> static Operand weight(const std::vector<T> &values) { return holding(Kind::Weight, values); }
   /// Also for what a kernel adds to, or writes into rows of.
   template <typename T> static Operand input(const std::vector<T> &values) { return holding(Kind::Input, values); }
   /// Of `count` elements, of which the kernel is to write all that it should: reading them back before is a report.
   template <typename T> static Operand output(size_t count) {
-    return {Kind::Output, std::vector<uint8_t>(count * sizeof(T)), std::nullopt, 0, std::nullopt};
+    return {Kind::Output, std::vector<uint8_t>(count * sizeof(T)), std::nullopt, 0, std::nullopt, {}};
   }
-  static Operand view(unsigned of, size_t byteOffset) { return {Kind::Input, {}, of, byteOffset, std::nullopt}; }
+  static Operand view(unsigned of, size_t byteOffset) { return {Kind::Input, {}, of, byteOffset, std::nullopt, {}}; }
 
   template <typename T> std::vector<T> as() const {
     std::vector<T> values(bytes.size() / sizeof(T));
@@ -44,7 +46,7 @@ struct Operand {
 
 private:
   template <typename T> static Operand holding(Kind kind, const std::vector<T> &values) {
-    Operand operand{kind, std::vector<uint8_t>(values.size() * sizeof(T)), std::nullopt, 0, std::nullopt};
+    Operand operand{kind, std::vector<uint8_t>(values.size() * sizeof(T)), std::nullopt, 0, std::nullopt, {}};
     std::memcpy(operand.bytes.data(), values.data(), operand.bytes.size());
     return operand;
   }

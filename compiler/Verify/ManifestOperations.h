@@ -20,6 +20,9 @@ exec::KernelOp kernelOf(mlir::ModuleOp module);
 /// The way back from the manifest to what can be evaluated.
 cuda::Extent extentOf(const proto::Extent &extent);
 
+/// The way back to what the compiler launches, of an operation with so many operands.
+cuda::KernelSpec kernelSpecOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands);
+
 } // namespace elah
 
 #endif

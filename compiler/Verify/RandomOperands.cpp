@@ -24,22 +24,31 @@ int64_t evaluate(exec::ExtentAttr extent, const std::array<int64_t, 5> &dims) {
   return value;
 }
 
+int64_t widthOf(MemRefType type) { return type.getRank() > 1 ? type.getDimSize(1) : 1; }
+int64_t pitchOf(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
+  assert(succeeded(isStrided) && "operands of kernels are strided");
+  static_cast<void>(isStrided);
+  return strides.front();
+}
+
 class OperandMaker {
 public:
   OperandMaker(exec::KernelOp kernel, const VerifyStep &step, uint64_t seed)
       : kernel(kernel), op(kernel.getKernel()), step(step), random(seed), operands(op->getNumOperands()) {
     unsigned inputs = cast<kernel::KernelOpInterface>(op).getInputCount();
     for (OpOperand &operand : op->getOpOperands()) {
-      auto type = cast<MemRefType>(operand.get().getType());
       if (operand.getOperandNumber() < inputs) {
         fillInput(operand);
       } else {
-        // Written whole, as far as the step's rows go, unless the operation says otherwise below.
+        // Written whole, as far as the step's rows go.
         Operand &output = at(operand);
         output.kind = Operand::Kind::Output;
         output.bytes.resize(bytesOf(operand.get(), step.bucket));
         output.writtenBytes = bytesOf(operand.get(), step.dims);
-        if (pitchOf(type) != widthOf(type)) {
+        if (keepsContents(operand)) {
           keepContents(operand);
         }
       }
@@ -55,15 +64,6 @@ public:
 
 private:
   //===--- Memory ---===//
-  static int64_t widthOf(MemRefType type) { return type.getRank() > 1 ? type.getDimSize(1) : 1; }
-  static int64_t pitchOf(MemRefType type) {
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
-    assert(succeeded(isStrided) && "operands of kernels are strided");
-    static_cast<void>(isStrided);
-    return strides.front();
-  }
   int64_t rowsOf(Value operand, const std::array<int64_t, 5> &dims) const {
     return evaluate(exec::rowsOf(operand), dims);
   }
@@ -186,12 +186,6 @@ private:
       fillPositive(*operand, 0.25, 1);
     }
   }
-  /// Of quantized rows: padding behind a row's blocks need not be written.
-  void keepScales(MutableOperandRange scales) {
-    if (OpOperand *operand = optional(scales)) {
-      keepContents(*operand);
-    }
-  }
 
   //===--- Operations ---===//
   void fill(kernel::EmbedOp embed) {
@@ -205,7 +199,6 @@ private:
     if (OpOperand *rows = optional(norm.getRowsMutable())) {
       setIntegers(*rows, randomIntegers(step.dims[2], tokens()));
     }
-    keepScales(norm.getOutputScalesMutable());
   }
   void fill(kernel::GenericOp generic) {
     for (OpOperand &input : generic.getInputsMutable()) {
@@ -214,7 +207,7 @@ private:
       }
     }
   }
-  void fill(kernel::QuantizeOp quantize) { keepContents(quantize.getOutputScalesMutable()); }
+  void fill(kernel::QuantizeOp) {}
   void fill(kernel::DispatchOp dispatch) {
     fillInputScales(dispatch.getInputScalesMutable());
     int64_t rows = rowsOf(dispatch.getGather(), step.dims);
@@ -224,7 +217,6 @@ private:
     }
     shuffle(gather);
     setIntegers(dispatch.getGatherMutable(), gather);
-    keepScales(dispatch.getOutputScalesMutable());
   }
   void fill(kernel::GemmOp gemm) {
     fillInputScales(gemm.getInputScalesMutable());
@@ -232,10 +224,6 @@ private:
     if (OpOperand *bias = optional(gemm.getBiasMutable())) {
       isWeight(*bias);
     }
-    if (gemm.getAccumulate()) {
-      keepContents(gemm.getOutputMutable());
-    }
-    keepScales(gemm.getOutputScalesMutable());
   }
   void fill(kernel::GroupedGemmOp gemm) {
     fillInputScales(gemm.getInputScalesMutable());
@@ -249,14 +237,8 @@ private:
     }
     std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
     setIntegers(gemm.getOffsetsMutable(), offsets);
-    keepScales(gemm.getOutputScalesMutable());
   }
-  void fill(kernel::HeadGemmOp gemm) {
-    fillWeights(gemm.getWeightMutable(), nullptr, gemm.getPacking());
-    if (gemm.getPacking().getN() != static_cast<int64_t>(gemm.getOutputStride())) {
-      keepContents(gemm.getOutputMutable());
-    }
-  }
+  void fill(kernel::HeadGemmOp gemm) { fillWeights(gemm.getWeightMutable(), nullptr, gemm.getPacking()); }
   void fill(kernel::RouteOp route) {
     fillCoarse(route.getLogitsMutable(), 256);
     if (OpOperand *bias = optional(route.getBiasMutable())) {
@@ -281,7 +263,6 @@ private:
     std::iota(slots.begin(), slots.end(), 0);
     shuffle(slots);
     setIntegers(combine.getSlotsMutable(), slots);
-    keepContents(combine.getOutputMutable());
   }
   void fill(kernel::RopeTableOp table) {
     setIntegers(table.getPositionsMutable(), randomIntegers(tokens(), step.maxPosition + 1));
@@ -291,16 +272,12 @@ private:
       fillRotations(*table);
     }
     setIntegers(append.getCacheRowsMutable(), someCacheRows());
-    keepContents(append.getKeyCacheMutable());
-    keepContents(append.getValueCacheMutable());
   }
   void fill(kernel::LatentAppendOp append) {
     fillPositive(append.getNormWeightMutable(), 0.5, 1.5);
     isWeight(append.getNormWeightMutable());
     fillRotations(append.getTableMutable());
     setIntegers(append.getCacheRowsMutable(), someCacheRows());
-    keepContents(append.getAbsorbedMutable());
-    keepContents(append.getCacheMutable());
     fillLatents(append.getCacheMutable(), append.getFp8Row());
   }
   void fill(kernel::AttentionOp attention) {
@@ -392,6 +369,31 @@ private:
 };
 
 } // namespace
+
+bool keepsContents(OpOperand &output) {
+  Operation *op = output.getOwner();
+  const unsigned number = output.getOperandNumber();
+  auto type = cast<MemRefType>(output.get().getType());
+  if (pitchOf(type) != widthOf(type)) {
+    return true;
+  }
+  auto elementOf = [&](unsigned operand) {
+    return cast<MemRefType>(op->getOperand(operand).getType()).getElementType();
+  };
+  // Of quantized rows: padding behind a row's blocks need not be written.
+  if (number > cast<kernel::KernelOpInterface>(op).getInputCount() && isa<Float8E4M3FNType>(elementOf(number - 1)) &&
+      elementOf(number).isF32()) {
+    return true;
+  }
+  return TypeSwitch<Operation *, bool>(op)
+      .Case([](kernel::GemmOp gemm) { return gemm.getAccumulate(); })
+      .Case([](kernel::HeadGemmOp gemm) {
+        return gemm.getPacking().getN() != static_cast<int64_t>(gemm.getOutputStride());
+      })
+      .Case([&](kernel::RopeAppendOp append) { return number != append.getQueryMutable().getOperandNumber(); })
+      .Case<kernel::CombineOp, kernel::LatentAppendOp>([](Operation *) { return true; })
+      .Default([](Operation *) { return false; });
+}
 
 std::vector<Operand> randomOperands(exec::KernelOp kernel, const VerifyStep &step, uint64_t seed) {
   return OperandMaker(kernel, step, seed).take();

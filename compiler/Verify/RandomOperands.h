@@ -23,6 +23,9 @@ struct VerifyStep {
 /// between the rows of a view, holds bytes that must survive. Equal seeds give equal operands.
 std::vector<cuda::Operand> randomOperands(exec::KernelOp kernel, const VerifyStep &step, uint64_t seed);
 
+/// Whether an operation writes only some of that output, or adds to it.
+bool keepsContents(mlir::OpOperand &output);
+
 } // namespace elah
 
 #endif

@@ -58,7 +58,11 @@ std::span<uint8_t> ReferenceProgram::memoryOf(const proto::Buffer &buffer) {
   return memory.subspan(buffer.byte_offset());
 }
 
-llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_t> tokens) {
+bool ReferenceProgram::isWeight(const proto::Launch &launch, unsigned operand) const {
+  return manifest->buffers(static_cast<int>(launch.buffers(static_cast<int>(operand)))).has_weight();
+}
+
+llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_t> tokens, Around around) {
   const auto count = static_cast<int32_t>(tokens.size());
   dims[0] = count;
   std::vector<int32_t> places(tokens.size()), pages(static_cast<size_t>(dims[4]));
@@ -72,20 +76,32 @@ llvm::Expected<std::vector<float>> ReferenceProgram::step(llvm::ArrayRef<uint32_
   inputs[proto::INPUT_CONTEXT_LENGTHS] = {static_cast<int32_t>(length)};
   inputs[proto::INPUT_PAGE_TABLE] = pages;
   inputs[proto::INPUT_LOGIT_TOKENS] = {count - 1};
+  // Kernels of a bucket may read all of its rows.
+  std::array<int64_t, 5> bucket = dims;
+  bucket[0] = *llvm::find_if(manifest->buckets(), [&](int64_t served) { return served >= count; });
+  bucket[1] = std::min<int64_t>(bucket[0], manifest->limits().max_sequences());
+  bucket[2] = std::min<int64_t>(bucket[0], manifest->limits().max_logit_rows() ? manifest->limits().max_logit_rows()
+                                                                               : manifest->limits().max_tokens());
+  for (std::vector<int32_t> &input : inputs) {
+    input.resize(std::max(input.size(), static_cast<size_t>(bucket[0] + 1)));
+  }
+  inputs[proto::INPUT_PAGE_TABLE].resize(static_cast<size_t>(bucket[1] * bucket[4]));
   for (auto [slot, described] : llvm::zip_equal(slots, manifest->slots())) {
     int64_t bytes = 0;
     for (const proto::Extent &size : described.sizes()) {
-      bytes = std::max(bytes, extentOf(size).evaluate(dims));
+      bytes = std::max(bytes, extentOf(size).evaluate(bucket));
     }
     slot.resize(static_cast<size_t>(bytes));
   }
   for (const proto::Launch &launch : manifest->launches()) {
-    Operation *op = kernelOf(*operations[launch.operation()]).getKernel();
+    exec::KernelOp kernel = kernelOf(*operations[launch.operation()]);
+    Operation *op = kernel.getKernel();
     SmallVector<KernelOperand> operands;
     for (auto [value, buffer] : llvm::zip_equal(op->getOperands(), launch.buffers())) {
       operands.push_back({cast<MemRefType>(value.getType()), memoryOf(manifest->buffers(static_cast<int>(buffer)))});
     }
-    if (llvm::Error error = evaluateKernel(op, operands, dims)) {
+    auto evaluate = [&] { return evaluateKernel(op, operands, dims); };
+    if (llvm::Error error = around({launch, kernel, operands, bucket, dims, evaluate})) {
       return error;
     }
   }

@@ -4,6 +4,7 @@
 #include "codegen/Artifact/Read.h"
 #include "codegen/Reference/EvaluateKernel.h"
 #include "dialects/Exec/Exec.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include <array>
 #include <vector>
 
@@ -15,8 +16,24 @@ class ReferenceProgram {
 public:
   static llvm::Expected<ReferenceProgram> create(const ArtifactFile &artifact, mlir::MLIRContext &context);
 
-  /// Runs the sequence's next tokens, and gives the logits of the last.
-  llvm::Expected<std::vector<float>> step(llvm::ArrayRef<uint32_t> tokens);
+  /// One launch of a step: its operation, the memory of its operands, and the numbers of its kernels' bucket and of the
+  /// step. `evaluate` does what the operation says.
+  struct Launch {
+    const proto::Launch &launch;
+    exec::KernelOp kernel;
+    llvm::ArrayRef<KernelOperand> operands;
+    const std::array<int64_t, 5> &bucket, &dims;
+    llvm::function_ref<llvm::Error()> evaluate;
+  };
+  using Around = llvm::function_ref<llvm::Error(const Launch &)>;
+
+  /// Runs the sequence's next tokens, and gives the logits of the last. `around` is called for each launch, and calls
+  /// its `evaluate`.
+  llvm::Expected<std::vector<float>> step(llvm::ArrayRef<uint32_t> tokens, Around around = evaluateOnly);
+  static llvm::Error evaluateOnly(const Launch &launch) { return launch.evaluate(); }
+
+  /// Whether `operand`, of that launch, is a weight.
+  bool isWeight(const proto::Launch &launch, unsigned operand) const;
 
   /// Whether what a token leaves in the cache is in FP8.
   bool quantizesCache() const;

@@ -3,8 +3,7 @@
 // pass.
 #include "compiler/Verify/VerifyKernels.h"
 #include "codegen/Reference/EvaluateKernel.h"
-#include "codegen/Reference/LatentRows.h"
-#include "codegen/Reference/RelativeDifference.h"
+#include "compiler/Verify/CompareOperands.h"
 #include "compiler/Verify/ManifestOperations.h"
 #include "compiler/Verify/RandomOperands.h"
 #include "llvm/ADT/STLExtras.h"
@@ -21,180 +20,6 @@ namespace {
 constexpr double wholeProduct = 1e9;
 /// Steps of more tokens are tried only with `full`.
 constexpr int64_t largeStep = 64;
-
-/// The way back from the manifest to what the compiler launches.
-cuda::KernelSpec specOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands) {
-  const proto::CudaKernel &code = kernel.cuda();
-  cuda::KernelSpec spec;
-  spec.symbol = kernel.symbol();
-  spec.family = kernel.family();
-  spec.schedule = code.schedule();
-  spec.operands = operands;
-  spec.threads = code.threads();
-  spec.cluster = code.cluster();
-  spec.sharedBytes = code.shared_bytes();
-  spec.scratchBytes = extentOf(code.scratch_bytes());
-  spec.usesSemaphores = code.uses_scratch();
-  for (const proto::TensorMap &map : code.maps()) {
-    cuda::TensorMap &made = spec.maps.emplace_back();
-    made.operand = map.operand();
-    made.byteOffset = map.byte_offset();
-    made.element = static_cast<cuda::MapElement>(map.element());
-    for (const proto::Extent &size : map.sizes()) {
-      made.sizes.push_back(extentOf(size));
-    }
-    made.strides.assign(map.strides().begin(), map.strides().end());
-    made.box.assign(map.box().begin(), map.box().end());
-    made.swizzle = static_cast<cuda::MapSwizzle>(map.swizzle());
-  }
-  spec.grid = {static_cast<int64_t>(grid.outer()), extentOf(grid.rows()), static_cast<int64_t>(grid.row_tile()),
-               static_cast<int64_t>(grid.max_blocks())};
-  return spec;
-}
-
-//===--- Comparison ---===//
-
-/// How far an output of that type may be from the reference, which rounds the same value to it: a fraction of the
-/// elements is rounded the other way.
-double boundOf(Type element) { return isa<Float8E4M3FNType>(element) ? 1e-4 : element.isF32() ? 1e-6 : 1e-5; }
-
-class Comparison {
-public:
-  Comparison(exec::KernelOp kernel, const EvaluateKernelOptions &options, ArrayRef<cuda::Operand> initial,
-             ArrayRef<cuda::Operand> expected, ArrayRef<cuda::Operand> actual, KernelVerdict &verdict,
-             const std::string &where)
-      : op(kernel.getKernel()), options(options), initial(initial), expected(expected), actual(actual),
-        verdict(verdict), where(where) {
-    for (unsigned i = cast<kernel::KernelOpInterface>(op).getInputCount(); i < op->getNumOperands(); ++i) {
-      auto type = cast<MemRefType>(op->getOperand(i).getType());
-      auto append = dyn_cast<kernel::LatentAppendOp>(op);
-      if (append && i == append.getCacheMutable().getOperandNumber() && append.getFp8Row()) {
-        compareLatents(i, *append.getFp8Row());
-        continue;
-      }
-      bool isQuantized = isa<Float8E4M3FNType>(type.getElementType());
-      compare(i, type, isQuantized ? std::optional<unsigned>(i + 1) : std::nullopt);
-      if (isQuantized) {
-        ++i; // Scales are compared as part of what they scale.
-      }
-    }
-  }
-
-private:
-  void compare(unsigned operand, MemRefType type, std::optional<unsigned> scales) {
-    Type element = type.getElementType();
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
-    assert(succeeded(isStrided) && "operands are strided");
-    static_cast<void>(isStrided);
-    const int64_t width = type.getRank() > 1 ? type.getDimSize(1) : 1, pitch = strides.front();
-    const int64_t size = element.getIntOrFloatBitWidth() / 8;
-    const int64_t elements =
-        static_cast<int64_t>(actual[operand].writtenBytes.value_or(actual[operand].bytes.size())) / size;
-    const bool keeps = actual[operand].kind != cuda::Operand::Kind::Output;
-    const bool isProduct = op->hasAttr("packing") && !isa<kernel::HeadGemmOp>(op);
-    RelativeDifference vectors;
-    for (int64_t i = 0; i < elements; ++i) {
-      int64_t row = i / pitch, column = i % pitch;
-      bool isUntouched = keeps && equal(initial[operand], expected[operand], i, size);
-      if (isProduct && column < width && !isComputed(column, width, options)) {
-        continue;
-      }
-      double x = value(expected[operand], scales, expected, element, row, column, i);
-      double y = value(actual[operand], scales, actual, element, row, column, i);
-      bool isEqual = equal(expected[operand], actual[operand], i, size);
-      if (element.isInteger() && !isEqual) {
-        fail(operand, row, column, x, y);
-        return;
-      }
-      if (isUntouched && !isEqual && std::fabs(x - y) > 0.02 * std::fabs(x)) {
-        verdict.errors.push_back(place(operand, row, column) + " was overwritten with " +
-                                 llvm::formatv("{0}", y).str());
-        return;
-      }
-      if (std::isnan(y) != std::isnan(x)) {
-        fail(operand, row, column, x, y);
-        return;
-      }
-      if (!isUntouched && !std::isnan(x)) {
-        vectors.add(x, y);
-      }
-    }
-    judge(operand, vectors, boundOf(element));
-  }
-
-  /// Rows of an FP8 cache.
-  void compareLatents(unsigned operand, const kernel::Fp8LatentRow &layout) {
-    const size_t size = static_cast<size_t>(layout.bytes());
-    RelativeDifference vectors;
-    for (int64_t row = 0; row < static_cast<int64_t>(actual[operand].bytes.size() / size); ++row) {
-      auto bytesOf = [&](ArrayRef<cuda::Operand> operands) {
-        return std::span<const uint8_t>(operands[operand].bytes).subspan(static_cast<size_t>(row) * size, size);
-      };
-      const std::span<const uint8_t> wanted = bytesOf(expected), found = bytesOf(actual);
-      if (llvm::equal(wanted, bytesOf(initial))) {
-        if (!llvm::equal(wanted, found)) {
-          verdict.errors.push_back(place(operand, row, 0) + " was overwritten");
-          return;
-        }
-        continue;
-      }
-      for (int64_t column = 0; column < layout.rank + layout.ropeDim; ++column) {
-        double x = loadFromLatentRow(layout, wanted, column), y = loadFromLatentRow(layout, found, column);
-        if (std::isnan(x) != std::isnan(y)) {
-          fail(operand, row, column, x, y);
-          return;
-        }
-        vectors.add(x, y);
-      }
-    }
-    judge(operand, vectors, 1e-4); // As other e4m3.
-  }
-
-  void judge(unsigned operand, const RelativeDifference &vectors, double bound) {
-    double difference = vectors.value();
-    if (difference / bound >= verdict.difference / std::max(verdict.bound, 1e-30) || verdict.bound == 0) {
-      verdict.difference = difference;
-      verdict.bound = bound;
-    }
-    if (difference > bound) {
-      verdict.errors.push_back(llvm::formatv("{0}: operand {1} differs from the reference by {2:e}, allowed is {3:e}",
-                                             where, operand, difference, bound)
-                                   .str());
-    }
-  }
-
-  static bool equal(const cuda::Operand &a, const cuda::Operand &b, int64_t i, int64_t size) {
-    return std::memcmp(a.bytes.data() + i * size, b.bytes.data() + i * size, static_cast<size_t>(size)) == 0;
-  }
-  double value(const cuda::Operand &operand, std::optional<unsigned> scales, ArrayRef<cuda::Operand> of, Type element,
-               int64_t row, int64_t column, int64_t index) const {
-    std::span<const uint8_t> bytes(operand.bytes);
-    double scale = 1;
-    if (scales) {
-      auto type = cast<MemRefType>(op->getOperand(*scales).getType());
-      scale = loadElement(type.getElementType(), std::span<const uint8_t>(of[*scales].bytes),
-                          row * type.getDimSize(1) + column / 128);
-    }
-    return loadElement(element, bytes, index) * scale;
-  }
-  std::string place(unsigned operand, int64_t row, int64_t column) const {
-    return llvm::formatv("{0}: operand {1}, row {2}, column {3}", where, operand, row, column).str();
-  }
-  void fail(unsigned operand, int64_t row, int64_t column, double expected, double found) {
-    verdict.errors.push_back(place(operand, row, column) +
-                             llvm::formatv(" should be {0}, found {1}", expected, found).str());
-  }
-
-  Operation *op;
-  const EvaluateKernelOptions &options;
-  ArrayRef<cuda::Operand> initial, expected, actual;
-  KernelVerdict &verdict;
-  const std::string &where;
-};
-
-//===--- Cases ---===//
 
 class Verifier {
 public:
@@ -277,7 +102,7 @@ private:
     std::vector<cuda::RunnableKernel> runnable;
     for (const proto::Step &step : launch.variants(variant).steps()) {
       const proto::Kernel &code = manifest.kernels(static_cast<int>(step.kernel()));
-      specs.push_back(specOf(code, step.grid(), kernel.getKernel()->getNumOperands()));
+      specs.push_back(kernelSpecOf(code, step.grid(), kernel.getKernel()->getNumOperands()));
       verdict.kernels += (verdict.kernels.empty() ? "" : " + ") + code.symbol();
     }
     for (auto [spec, step] : llvm::zip_equal(specs, launch.variants(variant).steps())) {
@@ -336,7 +161,7 @@ private:
         verdict.instructions += instructionsOf(counters);
       }
     }
-    Comparison(kernel, evaluation, initial, expected, actual, verdict, where);
+    compareOperands(kernel, evaluation, {initial, expected, actual}, where, verdict);
   }
 
   static uint64_t instructionsOf(const std::string &counters) {

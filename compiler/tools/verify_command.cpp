@@ -17,7 +17,10 @@ int elahVerifyDeviceCommand(int argc, char **argv) {
       ->check(CLI::IsMember({"emulator"}));
   app.add_flag("--full", arguments.full, "Each kernel in every bucket, with contexts up to the limit");
   app.add_option("--only", arguments.filter, "Only kernels whose symbol, family or launch has this in its name");
-  app.add_flag("--steps", arguments.steps, "Only whole steps of the program, of a large one, too");
+  app.add_flag("--steps", arguments.steps,
+               "Only steps of the program, of a large one, too: launch by launch on what the step "
+               "hands each, then whole");
+  app.add_flag("--unchecked", arguments.unchecked, "Steps without the checker, which takes most of their time");
   app.add_flag("--json", arguments.json, "One object a line");
   app.footer(exitStatusHelp);
   try {

@@ -60,10 +60,11 @@ void printJson(const KernelVerdict &verdict) {
 }
 
 void printStep(const StepVerdict &verdict) {
-  std::printf("%-6s step of %lld tokens behind %lld, %s: logits differ by %.1e (bound %.0e), %zu reports\n",
+  std::printf("%-6s step of %lld tokens behind %lld, %s: logits differ by %.1e (bound %.0e; rounding makes %.1e), %zu "
+              "reports\n",
               verdict.passed() ? "ok" : "WRONG", static_cast<long long>(verdict.tokens),
               static_cast<long long>(verdict.length), verdict.order.c_str(), verdict.difference, verdict.bound,
-              verdict.reports.size());
+              verdict.rounding, verdict.reports.size());
   for (const std::string &report : llvm::ArrayRef(verdict.reports).take_front(4)) {
     std::printf("       %s\n", report.c_str());
   }
@@ -71,9 +72,13 @@ void printStep(const StepVerdict &verdict) {
 }
 
 void printStepJson(const StepVerdict &verdict) {
-  llvm::json::Object object{{"step", verdict.tokens},    {"behind", verdict.length},
-                            {"order", verdict.order},    {"difference", verdict.difference},
-                            {"bound", verdict.bound},    {"reports", llvm::json::Array(verdict.reports)},
+  llvm::json::Object object{{"step", verdict.tokens},
+                            {"behind", verdict.length},
+                            {"order", verdict.order},
+                            {"difference", verdict.difference},
+                            {"bound", verdict.bound},
+                            {"rounding", verdict.rounding},
+                            {"reports", llvm::json::Array(verdict.reports)},
                             {"passed", verdict.passed()}};
   std::printf("%s\n", llvm::formatv("{0}", llvm::json::Value(std::move(object))).str().c_str());
 }
@@ -131,8 +136,17 @@ int verifyKernelsOf(const std::string &file, const VerifyKernelsArguments &argum
                 65);
   }
   if (arguments.steps || (arguments.filter.empty() && isSmall)) {
-    llvm::Error stopped =
-        verifySteps(*artifact, file, context, *runner, arguments.full, [&](const StepVerdict &verdict) {
+    VerifyStepsOptions stepOptions;
+    stepOptions.full = arguments.full;
+    stepOptions.check = !arguments.unchecked;
+    stepOptions.launches = arguments.steps;
+    llvm::Error stopped = verifySteps(
+        *artifact, file, context, *runner, stepOptions,
+        [&](const KernelVerdict &verdict) {
+          (arguments.json ? printJson : print)(verdict);
+          wrong += !verdict.passed();
+        },
+        [&](const StepVerdict &verdict) {
           (arguments.json ? printStepJson : printStep)(verdict);
           wrong += !verdict.passed();
         });

@@ -5,8 +5,9 @@
 
 struct VerifyKernelsArguments {
   bool full = false, json = false;
-  bool steps = false; ///< Only whole steps of the program, whatever its size.
-  std::string filter; ///< Only kernels with this in their names; all if empty.
+  bool steps = false;     ///< Only steps of the program, whatever its size: launch by launch, and whole.
+  bool unchecked = false; ///< Steps without the emulator's checker.
+  std::string filter;     ///< Only kernels with this in their names; all if empty.
 };
 
 /// Verifies the kernels of an intact artifact on the emulator, prints a line for each, and gives the exit status.
