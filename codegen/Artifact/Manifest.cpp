@@ -234,6 +234,7 @@ private:
       code.set_registers(compiled.registers);
       code.set_static_shared_bytes(compiled.staticSharedBytes);
       code.set_schedule(spec.schedule);
+      code.set_predicted_us(static_cast<float>(spec.seconds * 1e6));
       for (const cuda::TensorMap &map : spec.maps) {
         proto::TensorMap &stored = *code.add_maps();
         stored.set_operand(map.operand);

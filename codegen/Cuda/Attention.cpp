@@ -15,17 +15,6 @@ int64_t divisorUpTo(int64_t value, int64_t bound) {
   return divisor;
 }
 
-AttentionLayout layoutOf(const AttentionShape &shape, const AttentionSchedule &schedule) {
-  AttentionLayout layout;
-  layout.heads = shape.heads;
-  layout.valueDim = shape.valueDim;
-  layout.tileHeads = divisorUpTo(shape.heads / shape.kvHeads, 64);
-  layout.tileTokens = 64 * schedule.warpgroups / layout.tileHeads;
-  layout.units = shape.heads / layout.tileHeads;
-  layout.parts = schedule.parts;
-  return layout;
-}
-
 int64_t threadsOf(const AttentionSchedule &schedule) { return 128 * (schedule.warpgroups + 1); }
 
 /// AttentionConfig::sharedBytes.
@@ -39,6 +28,17 @@ int64_t sharedBytesOf(const AttentionShape &shape, const AttentionSchedule &sche
 }
 
 } // namespace
+
+AttentionLayout layoutOf(const AttentionShape &shape, const AttentionSchedule &schedule) {
+  AttentionLayout layout;
+  layout.heads = shape.heads;
+  layout.valueDim = shape.valueDim;
+  layout.tileHeads = divisorUpTo(shape.heads / shape.kvHeads, 64);
+  layout.tileTokens = 64 * schedule.warpgroups / layout.tileHeads;
+  layout.units = shape.heads / layout.tileHeads;
+  layout.parts = schedule.parts;
+  return layout;
+}
 
 std::string AttentionSchedule::describe() const {
   return std::to_string(64 * warpgroups) + " rows, " + std::to_string(stages) + " pages under way, " +

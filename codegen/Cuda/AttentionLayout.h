@@ -23,6 +23,13 @@ struct AttentionLayout {
   int64_t combineBlocks() const { return parts * units * ((rows() + 7) / 8); }
 };
 
+struct AttentionShape;
+struct AttentionSchedule;
+struct LatentAttentionShape;
+struct LatentAttentionSchedule;
+AttentionLayout layoutOf(const AttentionShape &shape, const AttentionSchedule &schedule);
+AttentionLayout layoutOf(const LatentAttentionShape &shape, const LatentAttentionSchedule &schedule);
+
 /// The most parts that have something to do in a step of up to `tokens` tokens that see up to `context`: AttentionPlan
 /// gives a part at least one page beside what a group costs, five pages.
 inline int64_t busyParts(int64_t tokens, int64_t context) {

@@ -20,6 +20,7 @@ struct CudaCode {
   std::vector<cuda::CompiledKernel> compiled; ///< One for each spec.
   /// For each exec.kernel symbol, by bucket: the specs (indices) that run one after the other.
   std::map<std::string, std::vector<std::vector<size_t>>> steps;
+  std::map<std::string, std::vector<double>> seconds; ///< That these take, as a model predicts.
   size_t foundInCache = 0;
 };
 

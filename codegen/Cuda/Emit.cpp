@@ -50,17 +50,22 @@ llvm::Expected<CudaCode> emitCudaCode(llvm::ArrayRef<std::pair<std::string, Oper
   std::map<std::string, size_t> known;
   for (const auto &[symbol, op] : kernels) {
     std::vector<std::vector<size_t>> &steps = code.steps[symbol];
+    std::vector<double> &seconds = code.seconds[symbol];
     for (int64_t tokens : code.buckets) {
       llvm::Expected<std::vector<cuda::KernelSpec>> specs = specializeForCuda(op, target, tokens);
       if (!specs) {
         return llvm::createStringError(symbol + ": " + llvm::toString(specs.takeError()));
       }
       std::vector<size_t> &step = steps.emplace_back();
+      seconds.push_back(0);
       for (cuda::KernelSpec &spec : *specs) {
         auto [entry, isNew] = known.try_emplace(spec.symbol, code.specs.size());
         assert((isNew || code.specs[entry->second].source == spec.source) && "a symbol names one kernel");
+        seconds.back() += spec.seconds;
         if (isNew) {
           code.specs.push_back(std::move(spec));
+        } else { // Of the largest step.
+          code.specs[entry->second].seconds = std::max(code.specs[entry->second].seconds, spec.seconds);
         }
         step.push_back(entry->second);
       }

@@ -314,8 +314,11 @@ double predictGemmSeconds(const GemmProblem &problem, const GemmSchedule &schedu
   }
   const double blockCycles = std::max({tensor + promotion, shared, l2});
 
-  // A tile's beginning and end, of which the loads of the next tile hide a part.
-  double itemCycles = blocksOfItem * blockCycles + 900;
+  // A tile's beginning and end, of which the loads of the next tile hide a part. The warps that multiply also round and
+  // store, some 24 bytes a cycle: what is stored hides behind no product, which counts where k is short.
+  const double storedBytes =
+      static_cast<double>(schedule.tileRows * outputColumnsOf(problem, schedule) * outputBytes(problem));
+  double itemCycles = blocksOfItem * blockCycles + 900 + storedBytes / 24;
   const double firstCycles = 2000;
   if (schedule.splits > 1) {
     // Partial sums to L2 and back, the last block reads all of them.

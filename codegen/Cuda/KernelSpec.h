@@ -68,6 +68,7 @@ struct KernelSpec {
   bool usesSemaphores = false;
   std::vector<TensorMap> maps;
   KernelGrid grid;
+  double seconds = 0; ///< That a launch takes, as a model predicts: in a step as large as it was specialised for.
 
   bool usesScratch() const {
     bool isZero = scratchBytes.constant == 0;

@@ -10,17 +10,6 @@ namespace {
 
 constexpr int64_t tileRows = 64;
 
-AttentionLayout layoutOf(const LatentAttentionShape &shape, const LatentAttentionSchedule &schedule) {
-  AttentionLayout layout;
-  layout.heads = shape.heads;
-  layout.valueDim = shape.rank;
-  layout.tileHeads = std::min(shape.heads, tileRows);
-  layout.tileTokens = tileRows / layout.tileHeads;
-  layout.units = (shape.heads + layout.tileHeads - 1) / layout.tileHeads;
-  layout.parts = schedule.parts;
-  return layout;
-}
-
 // LatentAttentionConfig's.
 int64_t threadsOf(const LatentAttentionShape &shape) { return shape.isFp8 ? 384 : 256; }
 int64_t sharedBytesOf(const LatentAttentionShape &shape) {
@@ -38,6 +27,17 @@ int64_t sharedBytesOf(const LatentAttentionShape &shape) {
 }
 
 } // namespace
+
+AttentionLayout layoutOf(const LatentAttentionShape &shape, const LatentAttentionSchedule &schedule) {
+  AttentionLayout layout;
+  layout.heads = shape.heads;
+  layout.valueDim = shape.rank;
+  layout.tileHeads = std::min(shape.heads, tileRows);
+  layout.tileTokens = tileRows / layout.tileHeads;
+  layout.units = (shape.heads + layout.tileHeads - 1) / layout.tileHeads;
+  layout.parts = schedule.parts;
+  return layout;
+}
 
 std::string whyNoLatentAttention(const LatentAttentionShape &shape) {
   auto number = [](int64_t value) { return std::to_string(value); };

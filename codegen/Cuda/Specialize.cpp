@@ -1,7 +1,7 @@
 // From an operation of the kernel dialect to the shape that a kernel family takes: what memrefs and attributes say
 // becomes numbers, and the family chooses the schedule for the target and the bucket.
 #include "codegen/Cuda/Specialize.h"
-#include "codegen/Cuda/Attention.h"
+#include "codegen/Cuda/AttentionTime.h"
 #include "codegen/Cuda/Bf16Gemm.h"
 #include "codegen/Cuda/Combine.h"
 #include "codegen/Cuda/Dispatch.h"
@@ -12,12 +12,12 @@
 #include "codegen/Cuda/GenericBody.h"
 #include "codegen/Cuda/GroupedGemm.h"
 #include "codegen/Cuda/LatentAppend.h"
-#include "codegen/Cuda/LatentAttention.h"
 #include "codegen/Cuda/Quantize.h"
 #include "codegen/Cuda/RmsNorm.h"
 #include "codegen/Cuda/RopeAppend.h"
 #include "codegen/Cuda/RopeTable.h"
 #include "codegen/Cuda/Route.h"
+#include "codegen/Cuda/RowTime.h"
 #include "dialects/Exec/Exec.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -50,6 +50,15 @@ public:
   Specializer(const CudaTarget &target, int64_t tokens) : target(target), tokens(tokens) {}
 
   Specs specialize(Operation *op) {
+    Specs found = specsOf(op);
+    if (found && found->front().seconds == 0) {
+      found->front().seconds = cuda::predictRowSeconds(bytesOf(op), target);
+    }
+    return found;
+  }
+
+private:
+  Specs specsOf(Operation *op) {
     return TypeSwitch<Operation *, Specs>(op)
         .Case<kernel::AttentionOp, kernel::CombineOp, kernel::DispatchOp, kernel::EmbedOp, kernel::ExpertPlanOp,
               kernel::GemmOp, kernel::GenericOp, kernel::GroupedGemmOp, kernel::HeadGemmOp, kernel::LatentAppendOp,
@@ -60,7 +69,46 @@ public:
         });
   }
 
-private:
+  //===--- Time ---===//
+  /// What the program may be asked for: tokens that one can see, sequences, tokens of a step.
+  static ArrayRef<int64_t> limitsOf(Operation *op) {
+    return op->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.limits").asArrayRef();
+  }
+  /// That a kernel of rows reads and writes: of tables and caches, a row a token.
+  double bytesOf(Operation *op) const {
+    const int64_t context = limitsOf(op)[0], sequences = std::min(tokens, limitsOf(op)[1]);
+    const int64_t dims[] = {tokens, sequences, sequences, tokens, (context - 1) / 64 + 1};
+    double bytes = 0;
+    for (Value operand : op->getOperands()) {
+      auto type = cast<MemRefType>(operand.getType());
+      exec::ExtentAttr extent = exec::rowsOf(operand);
+      int64_t rows = extent.getConstant();
+      for (auto [dim, coefficient] : llvm::zip(dims, extent.getCoefficients().asArrayRef())) {
+        rows += dim * coefficient;
+      }
+      auto embed = dyn_cast<kernel::EmbedOp>(op);
+      rows = embed && operand == embed.getTable() ? tokens : rows;
+      const int64_t width = type.getRank() > 1 ? type.getDimSize(1) : 1;
+      bytes += static_cast<double>(rows * width) * elementOf(operand).getIntOrFloatBitWidth() / 8;
+    }
+    return bytes;
+  }
+  /// A step that is taken for typical of its size: a token of each sequence, at the longest context, or a prompt.
+  cuda::AttendedStep attendedStep(Operation *op) const {
+    const int64_t context = limitsOf(op)[0], sequences = limitsOf(op)[1];
+    return tokens <= sequences ? cuda::AttendedStep{tokens, 1, context}
+                               : cuda::AttendedStep{1, tokens, std::min(tokens, context)};
+  }
+  static Specs taking(const cuda::AttentionSeconds &seconds, std::vector<cuda::KernelSpec> specs) {
+    specs.front().seconds = seconds.attention;
+    specs.back().seconds = seconds.combining;
+    return specs;
+  }
+  static Specs taking(double seconds, std::vector<cuda::KernelSpec> specs) {
+    specs.front().seconds = seconds;
+    return specs;
+  }
+
   //===--- Rows ---===//
   static cuda::RowElement rowElementOf(Value rows) {
     Type element = elementOf(rows);
@@ -211,9 +259,7 @@ private:
 
   //===--- Attention ---===//
   /// The most tokens that one can see.
-  static int64_t contextOf(Operation *op) {
-    return op->getParentOfType<ModuleOp>()->getAttrOfType<DenseI64ArrayAttr>("exec.limits")[0];
-  }
+  static int64_t contextOf(Operation *op) { return limitsOf(op)[0]; }
 
   Specs specs(kernel::AttentionOp op) {
     if (!elementOf(op.getQuery()).isBF16() || !elementOf(op.getKeyCache()).isBF16() || !isDense(op.getQuery()) ||
@@ -235,7 +281,9 @@ private:
     if (cuda::legalAttentionSchedules(shape, tokens, target).empty()) {
       return noKernel(op, "the device has too little shared memory for a tile");
     }
-    return cuda::specializeAttention(shape, cuda::chooseAttentionSchedule(shape, tokens, contextOf(op), target));
+    cuda::AttentionSchedule schedule = cuda::chooseAttentionSchedule(shape, tokens, contextOf(op), target);
+    return taking(cuda::predictAttentionSeconds(shape, schedule, attendedStep(op), target),
+                  cuda::specializeAttention(shape, schedule));
   }
 
   Specs specs(kernel::LatentAttentionOp op) {
@@ -254,8 +302,9 @@ private:
     if (cuda::legalLatentAttentionSchedules(shape, target).empty()) {
       return noKernel(op, "the device has too little shared memory for a tile");
     }
-    return cuda::specializeLatentAttention(shape,
-                                           cuda::chooseLatentAttentionSchedule(shape, tokens, contextOf(op), target));
+    cuda::LatentAttentionSchedule schedule = cuda::chooseLatentAttentionSchedule(shape, tokens, contextOf(op), target);
+    return taking(cuda::predictLatentAttentionSeconds(shape, schedule, attendedStep(op), target),
+                  cuda::specializeLatentAttention(shape, schedule));
   }
 
   //===--- Products ---===//
@@ -273,7 +322,8 @@ private:
     if (std::string reason = cuda::whyNoGemm(problem); !reason.empty()) {
       return noKernel(op, reason);
     }
-    return std::vector{specialize(cuda::chooseGemmSchedule(problem, rows, target))};
+    cuda::GemmSchedule schedule = cuda::chooseGemmSchedule(problem, rows, target);
+    return taking(cuda::predictGemmSeconds(problem, schedule, rows, target), {specialize(schedule)});
   }
 
   Specs specs(kernel::GemmOp op) {

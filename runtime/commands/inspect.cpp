@@ -55,20 +55,21 @@ void printPorts(const char *title, const nlohmann::ordered_json &ports) {
   }
 }
 
-/// One kernel a line: how often a step launches it, what it needs, where it is used, how it works.
+/// One kernel a line: how often a step launches it, what it needs, how long it takes by a model's word in the largest
+/// step, where it is used, how it works.
 void printCudaKernels(const nlohmann::ordered_json &kernels) {
-  std::printf("  %8s  %-18s %7s %9s %10s  %-14s %s\n", "launches", "family", "threads", "registers", "shared", "tokens",
-              "schedule");
+  std::printf("  %8s  %-18s %7s %9s %10s %9s  %-14s %s\n", "launches", "family", "threads", "registers", "shared",
+              "predicted", "tokens", "schedule");
   for (const auto &kernel : kernels) {
     const auto &buckets = kernel["buckets"];
     std::string tokens = buckets.empty() ? "none" : buckets.front().dump();
     if (buckets.size() > 1) {
       tokens += " to " + buckets.back().dump();
     }
-    std::printf("  %8u  %-18s %7u %9u %10s  %-14s %s\n", kernel["launches"].get<unsigned>(),
+    std::printf("  %8u  %-18s %7u %9u %10s %6u us  %-14s %s\n", kernel["launches"].get<unsigned>(),
                 kernel["family"].get<std::string>().c_str(), kernel["threads"].get<unsigned>(),
                 kernel["registers"].get<unsigned>(), bytes(kernel["shared_bytes"].get<uint64_t>()).c_str(),
-                tokens.c_str(), kernel["schedule"].get<std::string>().c_str());
+                kernel["predicted_us"].get<unsigned>(), tokens.c_str(), kernel["schedule"].get<std::string>().c_str());
   }
 }
 

@@ -176,6 +176,7 @@ std::string describe(const Artifact &artifact) {
         .value(code.cluster());
     out.key("registers").value(code.registers());
     out.key("shared_bytes").value(uint64_t(code.shared_bytes()) + code.static_shared_bytes());
+    out.key("predicted_us").value(uint64_t(code.predicted_us() + 0.5f));
     out.key("cubin_bytes").value(code.cubin_size()).key("ptx_bytes").value(code.ptx_size());
     out.key("buckets").open('[');
     for (uint32_t tokens : buckets[static_cast<size_t>(i)]) {

@@ -1,7 +1,8 @@
-// What the model that chooses GEMM schedules predicts for the shapes that others have measured and published, beside
-// their figures (DeepGEMM's README on H800 SXM5, NVCC 12.8; sources in RESULTS.md). A prediction, not a measurement: no
-// GPU was asked.
+// What the models of GEMM and attention predict for the shapes that others have measured and published, beside
+// their figures (DeepGEMM's and FlashMLA's READMEs on H800 SXM5; sources in RESULTS.md). A prediction, not a
+// measurement: no GPU was asked.
 //   HopperPredictions [TARGET ...]      h800 by default
+#include "codegen/Cuda/AttentionTime.h"
 #include "codegen/Cuda/Fp8Gemm.h"
 #include "codegen/Cuda/GroupedGemm.h"
 #include <cstdio>
@@ -29,6 +30,21 @@ constexpr Grouped groupedShapes[] = {
     {4, 8192, 4096, 7168, 1346}, {4, 8192, 7168, 2048, 1214}, {8, 4096, 4096, 7168, 1346}, {8, 4096, 7168, 2048, 1214},
     {1, 1024, 4096, 7168, 1233}, {1, 1024, 7168, 2048, 925},  {2, 512, 4096, 7168, 1040},  {2, 512, 7168, 2048, 916},
     {4, 256, 4096, 7168, 932},   {4, 256, 7168, 2048, 815},
+};
+
+/// Decode: heads, new tokens of each of 128 sequences, context, and what was published, in microseconds; 0: nothing
+/// was.
+struct Decode {
+  int64_t heads, tokens, context;
+  double published;
+  const char *source;
+};
+constexpr Decode decodeSteps[] = {
+    {128, 1, 4096, 221.5, "FlashMLA, H800: 660 TFLOPS where compute bounds"},
+    {128, 2, 4096, 443.0, "the same"},
+    {128, 1, 32768, 1772, "the same"},
+    {64, 1, 4096, 223, "a user's H100, the first FlashMLA"},
+    {16, 1, 4096, 215, "the same"},
 };
 
 void print(const char *shape, double seconds, double flops, double publishedSeconds, const GemmSchedule &schedule) {
@@ -69,6 +85,35 @@ void predict(const CudaTarget &target) {
   std::printf("\n");
 }
 
+void predictAttention(const CudaTarget &target) {
+  std::printf("%s, predicted\n\n", std::string(target.name).c_str());
+  std::printf("| attention                      | us       | TFLOPS | TB/s | published, us | ratio | whose |\n");
+  std::printf("|--------------------------------|----------|--------|------|---------------|-------|-------|\n");
+  auto row = [](const std::string &name, double seconds, double flops, double bytes, double published,
+                const char *source) {
+    std::printf("| %-30s | %8.1f | %6.0f | %4.2f | %13.1f | %5.2f | %s |\n", name.c_str(), seconds * 1e6,
+                flops / seconds / 1e12, bytes / seconds / 1e12, published, published / (seconds * 1e6), source);
+  };
+  for (const Decode &decode : decodeSteps) {
+    LatentAttentionShape shape{.heads = decode.heads};
+    AttendedStep step{.sequences = 128, .tokens = decode.tokens, .context = decode.context};
+    auto schedule = chooseLatentAttentionSchedule(shape, step.sequences * step.tokens, step.context, target);
+    // Whole scores, as the published figures count them.
+    const double seen = static_cast<double>(step.sequences * step.context);
+    row("MLA decode, " + std::to_string(decode.heads) + " heads, " + std::to_string(decode.tokens) + " x " +
+            std::to_string(decode.context),
+        predictLatentAttentionSeconds(shape, schedule, step, target).whole(),
+        2.0 * seen * static_cast<double>(decode.tokens * decode.heads * (576 + 512)), seen * 1152, decode.published,
+        decode.source);
+  }
+  // The trace's forward left 20 of 132 multiprocessors to communication; its time is scaled to all of them.
+  AttentionShape shape{.heads = 128, .kvHeads = 128, .headDim = 192, .valueDim = 128};
+  row("prefill 4096, 128 heads of 192", predictAttentionSeconds(shape, {2, 2, 1}, {1, 4096, 4096}, target).whole(),
+      4096.0 * 4096 * (192 + 128) * 128, 4096.0 * 128 * (192 + 128) * 2, 1240 * 112 / 132.0,
+      "FlashAttention-3 in an H800's trace, 112 of 132 multiprocessors, scaled");
+  std::printf("\n");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -80,5 +125,6 @@ int main(int argc, char **argv) {
       return 2;
     }
     predict(*target);
+    predictAttention(*target);
   }
 }
