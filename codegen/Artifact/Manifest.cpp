@@ -177,6 +177,9 @@ private:
         if (r1::WeightAttr scales = weight.getScales()) {
           shardIndex[scales.getFile().getValue().str()] = 0;
         }
+        if (r1::WeightAttr zeros = weight.getZeros()) {
+          shardIndex[zeros.getFile().getValue().str()] = 0;
+        }
       }
     });
     for (auto &[name, index] : shardIndex) {

@@ -87,7 +87,9 @@ struct ScratchPlan {
     panelSums = chunkRows(target, compute) * packing.getPanel() * 4;
     unpacked = groupPanels(target, compute) * panelSums;
     bool isConverted = WeightVectors::isConverted(packing.getFormat(), compute);
-    tiles = unpacked + (isConverted ? steps : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
+    // Values of k in a step are converted to steps of their own in f32.
+    int64_t partsOfStep = compute == kernel::Compute::F32 ? packing.getStep() : 1;
+    tiles = unpacked + (isConverted ? steps * partsOfStep : hasTiles ? AmxTiles::pairs : 0) * stepBytes;
     int64_t parts = compute == kernel::Compute::BF16X2 ? 2 : 1;
     end = tiles +
           (hasTiles ? static_cast<int64_t>(tileBlockScratch(chunkRows(target, compute), steps / AmxTiles::pairs, parts))
@@ -190,12 +192,20 @@ private:
   Values multiply(ArrayRef<Row> rows, Value step, bool isRest, ArrayRef<Value> vectors, ArrayRef<Value> so) {
     OpBuilder &b = k.builder;
     Values next;
+    // Values of k, each with four vectors; of a last step that is padded, the first one alone is a row's.
+    int64_t values = isRest ? 1 : static_cast<int64_t>(vectors.size()) / vectorsPerPanel;
+    Value firstValue = weights.parts() > 1 ? k.mul(step, k.integer(weights.parts())) : step;
     for (auto [row, parts] : llvm::enumerate(rows)) {
       if (p.compute == kernel::Compute::F32) {
-        Value value = k.broadcast(k.load(parts.front(), step, p.inputElement, 0), k.lanes());
-        for (int64_t v = 0; v < vectorsPerPanel; ++v) {
-          next.push_back(k.fma(value, vectors[v], so[row * vectorsPerPanel + v]));
+        Values rowSums(so.slice(row * vectorsPerPanel, vectorsPerPanel));
+        for (int64_t i = 0; i < values; ++i) {
+          Value place = i == 0 ? firstValue : k.add(firstValue, k.integer(i));
+          Value value = k.broadcast(k.load(parts.front(), place, p.inputElement, 0), k.lanes());
+          for (int64_t v = 0; v < vectorsPerPanel; ++v) {
+            rowSums[v] = k.fma(value, vectors[i * vectorsPerPanel + v], rowSums[v]);
+          }
         }
+        next.append(rowSums);
         continue;
       }
       Values rowSums(so.slice(row * vectorsPerPanel, vectorsPerPanel));
@@ -223,10 +233,26 @@ private:
   }
 
   //===--- Scales ---===//
-  /// The scales of a block of k, one for each vector of the panel. A block's rows are whole panels, so that the panel
-  /// has one scale, or one for the gate's half and one for the up projection's.
+  /// The scales of a block of k, one for each vector of the panel, and then the zero points of what is loaded. Either
+  /// each column has its own, or a block's rows are whole panels, so that the panel has one scale, or one for the
+  /// gate's half and one for the up projection's.
   Values scalesOf(Value firstStep) {
     Value blockColumn = k.div(k.mul(firstStep, k.integer(packing.getStep())), k.integer(packing.getBlockK()));
+    if (packing.hasColumnScales()) {
+      Value block = k.add(k.mul(panel, k.integer(packing.getBlockColumns())), blockColumn);
+      Value first = k.mul(block, k.integer(packing.getPanelScales()));
+      auto loadAll = [&](int64_t offset) {
+        Values values;
+        for (int64_t v = 0; v < vectorsPerPanel; ++v) {
+          values.push_back(k.load(p.scales, k.add(first, k.integer(offset + v * k.lanes())), f32, k.lanes()));
+        }
+        return values;
+      };
+      if (packing.getZeros()) {
+        weights.setZeros(loadAll(packing.getPanel()));
+      }
+      return loadAll(0);
+    }
     Value blockRow = k.div(k.mul(panel, k.integer(packing.getPanelColumns())), k.integer(packing.getBlockN()));
     Values scales;
     for (int64_t v = 0; v < vectorsPerPanel; ++v) {
@@ -292,13 +318,15 @@ private:
       totals = k.loop(k.integer(0), k.integer(steps), k.integer(perBlock), zeros(sumRows),
                       [&](Value begin, ArrayRef<Value> so) {
                         Value end = k.min(k.add(begin, k.integer(perBlock)), k.integer(steps));
+                        Values scales = scalesOf(begin);
                         Values products = multiplySteps(inputs, begin, end, zeros(sumRows), load);
-                        return addScaled(products, scalesOf(begin), so);
+                        return addScaled(products, scales, so);
                       });
       if (hasRest) {
+        Values scales = scalesOf(k.integer(steps));
         Values products = multiply(inputs, k.integer(steps), /*isRest=*/true,
                                    weights.load(panelWeights, k.integer(steps)), zeros(sumRows));
-        totals = addScaled(products, scalesOf(k.integer(steps)), totals);
+        totals = addScaled(products, scales, totals);
       }
     }
     if (isApart) {
@@ -357,14 +385,24 @@ private:
     if (weights.isConverted()) {
       k.loop(begin, end, k.integer(1), [&](Value step) {
         Values vectors = weights.load(panelWeights, step);
-        for (auto [v, vector] : llvm::enumerate(vectors)) {
-          weights.storeConverted(scalesWeights() ? k.mul(vector, scales[v]) : vector, unpacked, k.sub(step, begin), v);
+        Value place = k.mul(k.sub(step, begin), k.integer(weights.parts()));
+        for (auto [i, vector] : llvm::enumerate(vectors)) {
+          int64_t v = static_cast<int64_t>(i) % vectorsPerPanel, part = static_cast<int64_t>(i) / vectorsPerPanel;
+          weights.storeConverted(scalesWeights() ? k.mul(vector, scales[v]) : vector, unpacked,
+                                 part == 0 ? place : k.add(place, k.integer(part)), v);
         }
       });
     }
     auto load = [&](Value step) {
-      return weights.isConverted() ? weights.loadConverted(unpacked, k.sub(step, begin))
-                                   : weights.load(panelWeights, step);
+      if (!weights.isConverted()) {
+        return weights.load(panelWeights, step);
+      }
+      Value place = k.mul(k.sub(step, begin), k.integer(weights.parts()));
+      Values vectors;
+      for (int64_t part = 0; part < weights.parts(); ++part) {
+        vectors.append(weights.loadConverted(unpacked, part == 0 ? place : k.add(place, k.integer(part))));
+      }
+      return vectors;
     };
     bool scalesProducts = packing.isScaled() && !scalesWeights();
     auto tile = [&](Value row, int64_t rows) {
@@ -393,6 +431,7 @@ private:
       emitTileCopies(k, block);
       Value begin = k.mul(tile, k.integer(AmxTiles::pairs));
       forEachPanel(firstPanel, endPanel, [&] {
+        Values scales = packing.isScaled() ? scalesOf(begin) : Values();
         if (weights.isConverted()) {
           k.loop(k.integer(0), k.mul(block.tiles, k.integer(AmxTiles::pairs)), k.integer(1),
                  [&](Value step) { convertStep(k.add(begin, step), step); });
@@ -402,7 +441,7 @@ private:
           block.weights = k.address(panelWeights, offset, k.builder.getI8Type());
           block.ahead = k.address(block.weights, k.integer(packing.getPanelBytes()), k.builder.getI8Type());
         }
-        emitTileBlockOfPanel(block, begin, k.equal(tile, k.integer(0)));
+        emitTileBlockOfPanel(block, scales, k.equal(tile, k.integer(0)));
       });
     });
     // What is left of k, filled up with zeros.
@@ -416,11 +455,12 @@ private:
       block.weights = unpacked;
       emitTileCopies(k, block);
       forEachPanel(firstPanel, endPanel, [&] {
+        Values scales = packing.isScaled() ? scalesOf(begin) : Values();
         k.loop(k.integer(0), k.integer(restSteps), k.integer(1),
                [&](Value step) { convertStep(k.add(begin, step), step); });
         k.loop(k.integer(restSteps * packing.getPanel()), k.integer(AmxTiles::pairs * packing.getPanel()),
                k.integer(k.lanes()), [&](Value index) { k.store(k.splat(0, k.lanes()), unpacked, index, f32); });
-        emitTileBlockOfPanel(block, begin, tiles == 0 ? k.equal(begin, begin) : Value());
+        emitTileBlockOfPanel(block, scales, tiles == 0 ? k.equal(begin, begin) : Value());
       });
     }
   }
@@ -435,11 +475,8 @@ private:
     return block;
   }
 
-  void emitTileBlockOfPanel(TileBlock &block, Value begin, Value isFirst) {
-    Values scales;
-    if (packing.isScaled()) {
-      scales = scalesOf(begin);
-    } else {
+  void emitTileBlockOfPanel(TileBlock &block, ArrayRef<Value> scales, Value isFirst) {
+    if (!packing.isScaled()) {
       block.isFirst = isFirst;
     }
     block.scales = scales;

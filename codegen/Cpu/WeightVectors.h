@@ -6,8 +6,8 @@
 
 namespace elah {
 
-/// A step of a panel (kernel.packing) as four vectors that can be multiplied: f32 values, or bf16
-/// pairs.
+/// A step of a panel (kernel.packing) as vectors that can be multiplied: four of bf16 pairs, or four of f32 values for
+/// each value of k in the step.
 class WeightVectors {
 public:
   WeightVectors(KernelBuilder &k, kernel::Format format, kernel::Compute compute)
@@ -18,7 +18,12 @@ public:
     return compute != kernel::Compute::F32 ? format != kernel::Format::BF16 : format != kernel::Format::F32;
   }
   bool isConverted() const { return isConverted(format, compute); }
+  /// Steps as they are multiplied, to one of the packing.
+  int64_t parts() const { return compute == kernel::Compute::F32 && format == kernel::Format::U4 ? 2 : 1; }
 
+  /// What the integers of a block of k count from, one vector for each of the panel's four, loaded as f32 numbers; if
+  /// that is not the middle of their range.
+  void setZeros(llvm::ArrayRef<mlir::Value> numbers);
   /// The vectors of step `step` of the panel at that address.
   KernelBuilder::Values load(mlir::Value panel, mlir::Value step);
   /// Asks for what a stream needs some steps later.
@@ -31,10 +36,14 @@ public:
 private:
   mlir::Value convertToBF16(mlir::Value vector);
   mlir::Value asPairs(mlir::Value vector);
+  KernelBuilder::Values loadU4(mlir::Value panel, mlir::Value step);
+  mlir::Value convertU8(mlir::Value bytes, int64_t index);
+  mlir::Value wordConstant(llvm::ArrayRef<int16_t> values);
 
   KernelBuilder &k;
   kernel::Format format;
   kernel::Compute compute;
+  KernelBuilder::Values zeros; ///< f32; for bf16 pairs of 16 bits. None: the middle of the range.
 };
 
 } // namespace elah

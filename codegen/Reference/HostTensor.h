@@ -22,8 +22,8 @@ struct HostTensor {
 
   llvm::SmallVector<int64_t> shape;
   std::variant<Floats, Integers> elements;
-  /// The block scales of a weight that has not been dequantized.
-  std::shared_ptr<const HostTensor> scales;
+  /// The block scales of a weight that has not been dequantized, and the zero points if it has any.
+  std::shared_ptr<const HostTensor> scales, zeros;
 
   int64_t size() const;
   bool isFloat() const { return std::holds_alternative<Floats>(elements); }

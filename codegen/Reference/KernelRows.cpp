@@ -164,6 +164,9 @@ Weights::Weights(kernel::PackingAttr packing, const KernelOperand &bytes, const 
   case kernel::Format::F8:
     read.emplace(Float8E4M3FNType::get(context));
     break;
+  case kernel::Format::U4:
+  case kernel::Format::U8: // Read as integers.
+    break;
   }
 }
 
@@ -171,16 +174,24 @@ std::vector<double> Weights::row(int64_t batch, int64_t n) const {
   const int64_t k = packing.getK(), first = (batch * packing.getN() + n) * pitch;
   std::vector<double> values(static_cast<size_t>(k));
   for (int64_t i = 0; i < k; ++i) {
-    values[i] = (*read)(bytes, first + i);
+    int64_t index = first + i;
+    if (read) {
+      values[i] = (*read)(bytes, index);
+    } else {
+      values[i] = packing.getFormat() == kernel::Format::U8 ? bytes[index] : bytes[index / 2] >> (index % 2 * 4) & 15;
+    }
   }
   if (scales) {
+    const int64_t parts = packing.getZeros() ? 2 : 1;
+    const double middle = packing.isInteger() ? static_cast<double>(1 << (packing.getElementBits() - 1)) : 0;
     const int64_t columns = packing.getColumns(), half = n / columns, blockK = packing.getBlockK();
     const int64_t blockRow = (batch * (packing.getSwiglu() ? 2 : 1) + half) * packing.getBlockRows() +
                              (n - half * columns) / packing.getBlockN();
     for (int64_t block = 0; block * blockK < k; ++block) {
-      const double scale = scales->get(blockRow * packing.getBlockColumns() + block);
+      const int64_t place = (blockRow * packing.getBlockColumns() + block) * parts;
+      const double scale = scales->get(place), zero = parts == 2 ? scales->get(place + 1) : middle;
       for (int64_t i = block * blockK; i < std::min(k, (block + 1) * blockK); ++i) {
-        values[i] *= scale;
+        values[i] = (values[i] - zero) * scale;
       }
     }
   }

@@ -68,7 +68,7 @@ private:
   kernel::PackingAttr packing;
   std::span<const uint8_t> bytes;
   std::optional<Rows> scales;
-  std::optional<ElementReader> read;
+  std::optional<ElementReader> read; ///< None: integers.
   int64_t pitch;
 };
 

@@ -26,16 +26,38 @@ Floats makeTable(FloatType type) {
 /// How many bits an element takes in a file: a truth value takes a byte.
 unsigned storedBits(Type element) { return element.isInteger(1) ? 8 : element.getIntOrFloatBitWidth(); }
 
-/// The bits of element `index`, little-endian.
-uint64_t bitsAt(const char *bytes, int64_t index, unsigned width) {
+/// The `width` bits from bit `place` on, little-endian.
+uint64_t bitsAt(const char *bytes, uint64_t place, unsigned width) {
   if (width == 4) {
-    return static_cast<uint8_t>(bytes[index / 2]) >> (index % 2 * 4) & 15;
+    return static_cast<uint8_t>(bytes[place / 8]) >> (place % 8) & 15;
   }
   uint64_t bits = 0;
   for (unsigned byte = 0; byte < width / 8; ++byte) {
-    bits |= uint64_t(static_cast<uint8_t>(bytes[index * (width / 8) + byte])) << (8 * byte);
+    bits |= uint64_t(static_cast<uint8_t>(bytes[place / 8 + byte])) << (8 * byte);
   }
   return bits;
+}
+
+/// Calls `take` with the place in a file of each element of a tensor, in the order of its type.
+void forEachElement(r1::WeightAttr weight, llvm::function_ref<void(uint64_t firstBit)> take) {
+  ArrayRef<int64_t> shape = weight.getType().getShape();
+  uint64_t bits = storedBits(weight.getType().getElementType());
+  int64_t count = weight.getType().getNumElements();
+  if (weight.getTransposed()) {
+    int64_t rows = shape[0], columns = shape[1];
+    for (int64_t index = 0; index < count; ++index) {
+      take(static_cast<uint64_t>(index % columns * rows + index / columns) * bits);
+    }
+    return;
+  }
+  for (int64_t index = 0; index < count; ++index) {
+    uint64_t place = static_cast<uint64_t>(index) * bits;
+    if (uint64_t pitch = weight.getPitch()) {
+      place =
+          static_cast<uint64_t>(index / shape.back()) * pitch * 8 + static_cast<uint64_t>(index % shape.back()) * bits;
+    }
+    take(place);
+  }
 }
 
 /// Appends the elements of one tensor on disk.
@@ -57,85 +79,101 @@ LogicalResult readElements(Operation *op, StringRef folder, r1::WeightAttr weigh
   }
   const char *bytes = (*buffer)->getBufferStart();
   Type type = weight.getType().getElementType();
-  int64_t count = weight.getType().getNumElements();
   unsigned width = storedBits(type);
+  elements.reserve(elements.size() + static_cast<size_t>(weight.getType().getNumElements()));
   if constexpr (std::is_same_v<T, int64_t>) {
-    for (int64_t index = 0; index < count; ++index) {
-      elements.push_back(wrapTo(type, static_cast<int64_t>(bitsAt(bytes, index, width))));
-    }
-    return success();
+    forEachElement(weight, [&](uint64_t place) {
+      elements.push_back(wrapTo(type, static_cast<int64_t>(bitsAt(bytes, place, width))));
+    });
   } else {
     const Floats table = width <= 16 ? makeTable(cast<FloatType>(type)) : Floats();
-    for (int64_t index = 0; index < count; ++index) {
-      uint64_t bits = bitsAt(bytes, index, width);
+    forEachElement(weight, [&](uint64_t place) {
+      uint64_t bits = bitsAt(bytes, place, width);
       elements.push_back(width <= 16   ? table[bits]
                          : width == 32 ? llvm::bit_cast<float>(static_cast<uint32_t>(bits))
                                        : llvm::bit_cast<double>(bits));
-    }
-    return success();
+    });
   }
+  return success();
+}
+
+/// The tensors that `choose` names of all parts, stacked if there are several; nothing, without elements, if it names
+/// none.
+FailureOr<HostTensor> readParts(r1::WeightOp op, StringRef folder,
+                                llvm::function_ref<r1::WeightAttr(r1::WeightAttr)> choose) {
+  HostTensor result;
+  Floats floats;
+  Integers integers;
+  for (Attribute part : op.getParts()) {
+    r1::WeightAttr weight = choose(cast<r1::WeightAttr>(part));
+    if (!weight) {
+      continue;
+    }
+    bool isFloat = isa<FloatType>(weight.getType().getElementType());
+    if (failed(isFloat ? readElements(op, folder, weight, floats) : readElements(op, folder, weight, integers))) {
+      return failure();
+    }
+    result.shape.assign(weight.getType().getShape().begin(), weight.getType().getShape().end());
+  }
+  if (op.getParts().size() > 1) {
+    result.shape.insert(result.shape.begin(), static_cast<int64_t>(op.getParts().size()));
+  }
+  if (integers.empty()) {
+    result.elements = std::move(floats);
+  } else {
+    result.elements = std::move(integers);
+  }
+  return result;
 }
 
 LogicalResult readWeight(r1::WeightOp op, StringRef folder, Results &results) {
-  auto type = cast<RankedTensorType>(op.getType());
-  if (!isa<FloatType>(type.getElementType())) {
-    Integers integers;
-    for (Attribute part : op.getParts()) {
-      if (failed(readElements(op, folder, cast<r1::WeightAttr>(part), integers))) {
-        return failure();
-      }
-    }
-    results.push_back(HostTensor(type.getShape(), std::move(integers)));
-    return success();
+  auto first = cast<r1::WeightAttr>(op.getParts()[0]);
+  FailureOr<HostTensor> result = readParts(op, folder, [](r1::WeightAttr part) { return part; });
+  if (failed(result)) {
+    return failure();
   }
-  Floats elements, scaleElements;
-  SmallVector<int64_t> scaleShape;
-  elements.reserve(type.getNumElements());
-  for (Attribute part : op.getParts()) {
-    auto weight = cast<r1::WeightAttr>(part);
-    size_t first = elements.size();
-    if (failed(readElements(op, folder, weight, elements))) {
+  result->shape.assign(op.getType().getShape().begin(), op.getType().getShape().end());
+  if (!isa<FloatType>(first.getType().getElementType()) && result->isFloat()) {
+    result->elements = Integers(); // Of a tensor without elements.
+  }
+  if (first.getScales()) {
+    FailureOr<HostTensor> scales = readParts(op, folder, [](r1::WeightAttr part) { return part.getScales(); });
+    if (failed(scales)) {
       return failure();
     }
-    if (weight.getTransposed()) {
-      int64_t rows = weight.getType().getDimSize(0), columns = weight.getType().getDimSize(1);
-      Floats lying(elements.begin() + static_cast<ptrdiff_t>(first), elements.end());
-      for (size_t index = 0; index < lying.size(); ++index) {
-        int64_t row = static_cast<int64_t>(index) / columns, column = static_cast<int64_t>(index) % columns;
-        elements[first + index] = lying[column * rows + row];
-      }
-    }
-    if (r1::WeightAttr scales = weight.getScales()) {
-      scaleShape.assign(scales.getType().getShape().begin(), scales.getType().getShape().end());
-      if (failed(readElements(op, folder, scales, scaleElements))) {
-        return failure();
-      }
-    }
+    result->scales = std::make_shared<HostTensor>(std::move(*scales));
   }
-  HostTensor result(type.getShape(), std::move(elements));
-  if (!scaleShape.empty()) {
-    if (op.getParts().size() > 1) {
-      scaleShape.insert(scaleShape.begin(), static_cast<int64_t>(op.getParts().size()));
+  if (first.getZeros()) {
+    FailureOr<HostTensor> zeros = readParts(op, folder, [](r1::WeightAttr part) { return part.getZeros(); });
+    if (failed(zeros)) {
+      return failure();
     }
-    result.scales = std::make_shared<HostTensor>(scaleShape, std::move(scaleElements));
+    result->zeros = std::make_shared<HostTensor>(std::move(*zeros));
   }
-  results.push_back(std::move(result));
+  results.push_back(std::move(*result));
   return success();
 }
 
 LogicalResult dequantize(r1::DequantizeOp op, const HostTensor &input, Results &results) {
-  auto blocks = cast<r1::BlocksAttr>(cast<RankedTensorType>(op.getInput().getType()).getEncoding());
+  auto type = cast<RankedTensorType>(op.getInput().getType());
+  auto blocks = cast<r1::BlocksAttr>(type.getEncoding());
   if (!input.scales) {
     return op.emitOpError() << "needs a weight with block scales, found none";
   }
   int64_t rows = input.shape[input.shape.size() - 2], columns = input.shape.back();
   ArrayRef<int64_t> scaleShape = input.scales->shape;
   int64_t scaleRows = scaleShape[scaleShape.size() - 2], scaleColumns = scaleShape.back();
-  const Floats &elements = input.floats(), &scales = input.scales->floats();
+  const Floats &scales = input.scales->floats();
+  // Integers count from the middle of what they can be, unless there are zero points.
+  int64_t middle = input.isFloat() ? 0 : int64_t(1) << (type.getElementTypeBitWidth() - 1);
   results.push_back(generate<double>(input.shape, [&](int64_t index) {
     int64_t column = index % columns, row = index / columns % rows, matrix = index / columns / rows;
     int64_t block = (matrix * scaleRows + row / blocks.getRows()) * scaleColumns + column / blocks.getColumns();
-    return elements[index] * scales[block];
+    if (input.isFloat()) {
+      return input.floats()[index] * scales[block];
+    }
+    int64_t zero = input.zeros ? input.zeros->integers()[block] : middle;
+    return static_cast<double>(input.integers()[index] - zero) * scales[block];
   }));
   return success();
 }

@@ -61,6 +61,8 @@ void buildGraphPipeline(OpPassManager &passes, llvm::function_ref<bool(Phase)> p
   passes.addPass(createCSEPass());
   // Shapes are computed by chains of nodes. Folding them first lets types become static, and then more folds.
   passes.addPass(createCanonicalizerPass());
+  // A plain graph's code reads numbers, not quantized weights; after it there are none.
+  passes.addPass(createExpandQuantizedPass());
   // What could be recognised as a composite was; a plain graph is compiled from what composites mean.
   passes.addPass(createDecomposeCompositesPass());
   // After it types say all that is known before the graph runs: loops get their sizes as constants.

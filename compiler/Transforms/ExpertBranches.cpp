@@ -107,21 +107,19 @@ std::optional<SmallVector<Attribute>> matricesOf(Value weight, bool turned) {
     auto part = cast<r1::WeightAttr>(attribute);
     RankedTensorType type = part.getType();
     int64_t count = type.getRank() == 3 ? type.getDimSize(0) : 1;
-    if (count > 1 && part.getScales()) {
+    if (turned && (type.getEncoding() || part.getPitch() != 0)) {
       return {};
     }
-    auto matrix = RankedTensorType::get(type.getShape().take_back(2), type.getElementType(), type.getEncoding());
-    if (turned) {
-      if (type.getEncoding()) {
-        return {};
-      }
-      matrix = RankedTensorType::get({matrix.getDimSize(1), matrix.getDimSize(0)}, type.getElementType());
-    }
-    uint64_t size = part.getSize() / static_cast<uint64_t>(count);
     for (int64_t index = 0; index < count; ++index) {
-      matrices.push_back(r1::WeightAttr::get(op.getContext(), part.getFile(), part.getName(),
-                                             part.getOffset() + static_cast<uint64_t>(index) * size, size, matrix,
-                                             part.getScales(), turned != part.getTransposed()));
+      r1::WeightAttr matrix = type.getRank() == 3 ? part.matrix(index) : part;
+      if (turned) {
+        ArrayRef<int64_t> shape = matrix.getType().getShape();
+        matrix =
+            r1::WeightAttr::get(op.getContext(), matrix.getFile(), matrix.getName(), matrix.getOffset(),
+                                matrix.getSize(), RankedTensorType::get({shape[1], shape[0]}, type.getElementType()),
+                                r1::WeightAttr(), r1::WeightAttr(), !matrix.getTransposed(), 0);
+      }
+      matrices.push_back(matrix);
     }
   }
   return matrices;

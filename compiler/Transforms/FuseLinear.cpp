@@ -50,8 +50,9 @@ Value asLinearWeight(OpBuilder &builder, const Matrix &matrix) {
   auto flipped = RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
   if (auto weight = matrix.weight.getDefiningOp<r1::WeightOp>()) {
     auto lying = cast<r1::WeightAttr>(weight.getParts()[0]);
-    Attribute turned = r1::WeightAttr::get(builder.getContext(), lying.getFile(), lying.getName(), lying.getOffset(),
-                                           lying.getSize(), flipped, r1::WeightAttr(), !lying.getTransposed());
+    Attribute turned =
+        r1::WeightAttr::get(builder.getContext(), lying.getFile(), lying.getName(), lying.getOffset(), lying.getSize(),
+                            flipped, r1::WeightAttr(), r1::WeightAttr(), !lying.getTransposed(), 0);
     return r1::WeightOp::create(builder, weight.getLoc(), flipped, builder.getArrayAttr(turned));
   }
   return r1::TransposeOp::create(builder, matrix.weight.getLoc(), matrix.weight, ArrayRef<int64_t>{1, 0});

@@ -24,6 +24,29 @@ def DecomposeCompositesPass : Pass<"r1-decompose", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"decomposed", "decomposed", "Number of composites decomposed">];
 }
 
+def ExpandQuantizedPass : Pass<"r1-expand-quantized", "::mlir::ModuleOp"> {
+  let summary = "Writes quantized weights as what they mean: bytes, taken apart and scaled.";
+  let description = [{
+    For plain graphs, whose code reads whole tensors. Weights of one tensor of ui4 or ui8 with a scale for each block of a
+    row are expanded, others are left.
+
+    Before:
+    ```mlir
+    %0 = r1.weight [#r1.weight<"b" in "w" at 0 size 128 : tensor<4x64xui4, #r1.blocks<1, 32>> scaled_by #s>] : ...
+    %1 = r1.dequantize %0 : (tensor<4x64xui4, #r1.blocks<1, 32>>) -> tensor<4x64xf32>
+    ```
+    After:
+    ```mlir
+    %0 = r1.weight [#r1.weight<"b" in "w" at 0 size 128 : tensor<4x32xui8>>] : tensor<4x32xui8>
+    %1 = r1.mod %0, %c16 ...
+    %2 = r1.div %0, %c16 ...
+    ...                      // interleaved, and as f32
+    %9 = r1.sub %8, %c8 ...
+    %10 = r1.mul %9, %scales // each repeated for 32 columns
+    ```
+  }];
+}
+
 def InferShapesPass : Pass<"r1-infer-shapes", "::mlir::ModuleOp"> {
   let summary = "Makes dimensions static that the operands of r1's operations settle.";
   let description = [{

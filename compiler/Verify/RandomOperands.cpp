@@ -166,6 +166,11 @@ private:
       for (uint8_t &byte : weights.bytes) {
         byte = quantized();
       }
+    } else if (packing.isInteger()) {
+      for (uint8_t &byte : weights.bytes) {
+        byte = static_cast<uint8_t>(below(256));
+      }
+      deviation /= packing.getFormat() == kernel::Format::U4 ? 4.6 : 74; // Of integers that are all as likely.
     } else {
       MLIRContext *context = op->getContext();
       Type element = packing.getFormat() == kernel::Format::BF16  ? Type(BFloat16Type::get(context))
@@ -179,6 +184,16 @@ private:
     if (scales) {
       fillPositive(*scales, deviation / 2, deviation);
       isWeight(*scales);
+      if (packing.getZeros()) { // Behind the scales of each block.
+        Operand &values = at(*scales);
+        int64_t columns = packing.getPanel(), count = packing.getScaleCount();
+        Type f32 = Float32Type::get(op->getContext());
+        for (int64_t i = 0; i < count; ++i) {
+          if (i / columns % 2 == 1) {
+            storeElement(f32, values.bytes, i, static_cast<double>(below(1 << packing.getElementBits())));
+          }
+        }
+      }
     }
   }
   void fillInputScales(MutableOperandRange scales) {

@@ -107,6 +107,8 @@ int64_t RecipeAttr::getBytes() const {
   case RecipeKind::Panels:
   case RecipeKind::HeadPanels:
     return getPacking().getBytes();
+  case RecipeKind::ColumnScales:
+    return getPacking().getScaleCount() * 4;
   }
   llvm_unreachable("unknown kind of recipe");
 }
@@ -122,11 +124,12 @@ LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, R
     return emitError() << "a " << stringifyRecipeKind(kind) << " has one source, found " << sources.size();
   }
   // recipe_c2
-  bool isPacked = kind == RecipeKind::Panels || kind == RecipeKind::HeadPanels;
+  bool isStacked = kind == RecipeKind::Panels || kind == RecipeKind::ColumnScales;
+  bool isPacked = isStacked || kind == RecipeKind::HeadPanels;
   if (isPacked != static_cast<bool>(packing)) {
     return emitError() << stringifyRecipeKind(kind) << (isPacked ? " needs a packing" : " has no packing");
   }
-  if (kind == RecipeKind::Panels) { // recipe_c3
+  if (isStacked) { // recipe_c3
     int64_t rows = 0;
     for (Attribute source : sources) {
       RankedTensorType type = cast<WeightAttr>(source).getType();
@@ -140,7 +143,7 @@ LogicalResult RecipeAttr::verify(function_ref<InFlightDiagnostic()> emitError, R
                          << rows;
     }
   }
-  if (kind == RecipeKind::Scales) { // recipe_c4
+  if (kind == RecipeKind::Scales || kind == RecipeKind::ColumnScales) { // recipe_c4
     for (Attribute source : sources) {
       if (!cast<WeightAttr>(source).getScales()) {
         return emitError() << "expected sources with scales, found " << source;

@@ -10,7 +10,8 @@ def Exec_RecipeKind : I32EnumAttr<"RecipeKind", "How an artifact's weight is mad
   I32EnumAttrCase<"Table", 1, "table">,
   I32EnumAttrCase<"Panels", 2, "panels">,
   I32EnumAttrCase<"Scales", 3, "scales">,
-  I32EnumAttrCase<"HeadPanels", 4, "head_panels">]> {
+  I32EnumAttrCase<"HeadPanels", 4, "head_panels">,
+  I32EnumAttrCase<"ColumnScales", 5, "column_scales">]> {
   let cppNamespace = "::elah::exec";
   let genSpecializedAttr = 0;
 }

@@ -34,13 +34,16 @@ def Exec_RecipeAttr : AttrDef<Exec_Dialect, "Recipe"> {
       are converted (widened to f32, multiplied by their block's scale, rounded to nearest even) otherwise. A source that
       is `transposed` is read as the matrix that its type says.
     - `scales`: the f32 scales of the sources, in the same order as `panels` takes its sources.
+    - `column_scales`: the scales of the sources, converted to f32, and their zero points as a packing with one scale for
+      each column lays them out. Columns beyond n have scales of 0.
     - `head_panels`: packing.batch heads; head h's matrix is made of rows h * head_stride + head_first and following of the
       only source: n rows of k values, or, with `transposed`, k rows of n values. Converted as for `panels`.
 
     (C1) every source is an `#r1.weight`, and there is at least one; `table` and `head_panels` have exactly one.
-    (C2) `panels` and `head_panels` have a packing, the others none.
-    (C3) the sources of `panels` are matrices as wide as the packing's k, as many rows in each batch as it has columns.
-    (C4) the sources of `scales` have scales.
+    (C2) `panels`, `column_scales` and `head_panels` have a packing, the others none.
+    (C3) the sources of `panels` and `column_scales` are matrices as wide as the packing's k, as many rows in each batch
+    as it has columns.
+    (C4) the sources of `scales` and `column_scales` have scales.
     (C5) the source of `head_panels` is a matrix that holds all rows that the heads read, and its width is k (n, if
     transposed).
     (C6) the sources of the other kinds lie as their types say, not transposed.

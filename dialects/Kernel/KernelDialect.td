@@ -33,7 +33,7 @@ class Kernel_Attr<string name, string attrMnemonic> : AttrDef<Kernel_Dialect, na
 
 def Kernel_Format : I32EnumAttr<"Format", "How a packed weight's bytes stand for numbers.", [
   I32EnumAttrCase<"F32", 0, "f32">, I32EnumAttrCase<"BF16", 1, "bf16">, I32EnumAttrCase<"F16", 2, "f16">,
-  I32EnumAttrCase<"F8", 3, "f8">]> {
+  I32EnumAttrCase<"F8", 3, "f8">, I32EnumAttrCase<"U4", 4, "u4">, I32EnumAttrCase<"U8", 5, "u8">]> {
   let cppNamespace = "::elah::kernel";
   let genSpecializedAttr = 0;
 }
@@ -67,21 +67,33 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
 
     An f8 matrix has one f32 scale per block of `block_n` x `block_k` values, in a buffer of its own:
     [batch, ceil(n / block_n), ceil(k / block_k)], with `swiglu` [batch, 2, ceil(I / block_n), ceil(k / block_k)].
+    With `block_n` = 1 and panels of several columns, scales lie as a panel's columns do: [batch, panels,
+    ceil(k / block_k), panel].
+
+    u4 and u8 are unsigned integers that count from 8 and 128, or, with `zeros`, from a zero point of their block. Zero
+    points are f32 integers behind the scales of the same columns: [.., ceil(k / block_k), 2, panel]. A step of u4 in
+    panels of several columns is panel / 4 words of 32 bits. Word w holds the columns w, w + panel / 4, w + panel / 2 and
+    w + 3 * panel / 4, 4 bits each: their first value of k in the lower half, their second one in the upper half. So one
+    shift of words brings a quarter of the columns in place.
 
     With `panel` = 1 a matrix is n rows as they lie, each padded to whole steps; with `swiglu` those of the gate, then
     those of the up projection. This is what a tensor map describes.
 
     (C1) n, k, panel, step and batch are positive; with `swiglu`, n and a panel of more than one column are even.
-    (C2) a step of one column is at most 4 bytes, in panels of one column 16.
-    (C3) either both block sizes are positive, in f8, or both are 0.
-    (C4) a block's rows are whole panels of the result, and its columns whole steps: a step has one scale for a column.
+    (C2) a step of one column is 1 to 4 bytes, in panels of one column up to 16; of u4 in panels of several columns, whose
+    number is divisible by 4, 2 values.
+    (C3) either both block sizes are positive, in f8, u4 or u8, or both are 0, in any other format or f8.
+    (C4) a block's rows are whole panels of the result or one, and its columns whole steps: a step has one scale for a
+    column.
+    (C5) `zeros` are those of u4 and u8.
   }];
   let genVerifyDecl = 1;
   let parameters = (ins EnumParameter<Kernel_Format>:$format, "int64_t":$n, "int64_t":$k, "int64_t":$panel,
-                    "int64_t":$step, "int64_t":$batch, "bool":$swiglu, "int64_t":$blockN, "int64_t":$blockK);
+                    "int64_t":$step, "int64_t":$batch, "bool":$swiglu, "int64_t":$blockN, "int64_t":$blockK,
+                    DefaultValuedParameter<"bool", "false">:$zeros);
   let assemblyFormat = [{
     `<` $format `,` `n` `=` $n `,` `k` `=` $k `,` `panel` `=` $panel `,` `step` `=` $step `,` `batch` `=` $batch `,`
-    `swiglu` `=` $swiglu `,` `blocks` `=` $blockN `x` $blockK `>`
+    `swiglu` `=` $swiglu `,` `blocks` `=` $blockN `x` $blockK (`,` `zeros` `=` $zeros^)? `>`
   }];
   let extraClassDeclaration = [{
     /// Columns of the result that one panel makes.
@@ -92,10 +104,18 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
     int64_t getColumns() const { return getSwiglu() ? getN() / 2 : getN(); }
     int64_t getPanels() const { return (getColumns() + getPanelColumns() - 1) / getPanelColumns(); }
     int64_t getSteps() const { return (getK() + getStep() - 1) / getStep(); }
-    int64_t getElementBytes() const {
-      return getFormat() == Format::F32 ? 4 : getFormat() == Format::F8 ? 1 : 2;
+    static int64_t elementBits(Format format) {
+      switch (format) {
+      case Format::F32: return 32;
+      case Format::BF16: case Format::F16: return 16;
+      case Format::F8: case Format::U8: return 8;
+      case Format::U4: return 4;
+      }
+      llvm_unreachable("unknown packing format");
     }
-    int64_t getPanelBytes() const { return getSteps() * getPanel() * getStep() * getElementBytes(); }
+    int64_t getElementBits() const { return elementBits(getFormat()); }
+    bool isInteger() const { return getFormat() == Format::U4 || getFormat() == Format::U8; }
+    int64_t getPanelBytes() const { return getSteps() * getPanel() * getStep() * getElementBits() / 8; }
     int64_t getMatrixBytes() const {
       return isRows() ? getN() * getPanelBytes() : (getPanels() * getPanelBytes() + 63) / 64 * 64;
     }
@@ -104,7 +124,16 @@ def Kernel_PackingAttr : Kernel_Attr<"Packing", "packing"> {
     /// Block rows of one of the matrix's halves (swiglu) or of the matrix.
     int64_t getBlockRows() const { return (getColumns() + getBlockN() - 1) / getBlockN(); }
     int64_t getBlockColumns() const { return (getK() + getBlockK() - 1) / getBlockK(); }
-    int64_t getScaleCount() const { return getBatch() * (getSwiglu() ? 2 : 1) * getBlockRows() * getBlockColumns(); }
+    /// Whether each column has scales of its own, beside each other in a panel.
+    bool hasColumnScales() const { return getBlockN() == 1; }
+    /// f32 values for one block of k of a panel: scales, and with zero points as many of these.
+    int64_t getPanelScales() const { return getPanel() * (getZeros() ? 2 : 1); }
+    int64_t getScaleCount() const {
+      if (hasColumnScales()) {
+        return getBatch() * (isRows() ? getN() : getPanels()) * getBlockColumns() * getPanelScales();
+      }
+      return getBatch() * (getSwiglu() ? 2 : 1) * getBlockRows() * getBlockColumns();
+    }
   }];
 }
 

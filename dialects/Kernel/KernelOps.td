@@ -101,8 +101,8 @@ def Kernel_GemmOp : Kernel_ProductOp<"gemm", "getPacking().getPanels()", [AttrSi
     behind them the up projection's. `accumulate` is a residual connection.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1, one
-    in f8 quantized rows and an f8 packing; a packing of rows may have any step.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1 (u4:
+    2), one in f8 quantized rows and an f8 packing; a packing of rows may have any step.
     (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, split or quantized.
     (C4) the packing has one matrix, and is for swiglu exactly if the activation is.
     (C5) the bias has n elements.
@@ -126,8 +126,8 @@ def Kernel_GroupedGemmOp : Kernel_ProductOp<"grouped_gemm", "getPacking().getPan
     Rows offsets[e] .. offsets[e + 1] of the output belong to expert e. Row r reads input row gather[r], or row r.
 
     (C1) the weight has the bytes of its packing; there are scales exactly if the packing has blocks, as many as it says.
-    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1, one
-    in f8 quantized rows and an f8 packing; a packing of rows may have any step.
+    (C2) a product in bf16 or bf16x2 has a bf16 input and a packing with step 2, one in f32 an f32 input and step 1 (u4:
+    2), one in f8 quantized rows and an f8 packing; a packing of rows may have any step.
     (C3) the input is k wide, or split for bf16x2; the output as wide as the packing has columns, split or quantized.
     (C4) the packing is for swiglu exactly if the activation is.
     (C5) there is one more offset than the packing has matrices.

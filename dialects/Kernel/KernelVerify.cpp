@@ -90,7 +90,7 @@ LogicalResult verifyCompute(Operation *op, PackingAttr packing, Compute compute,
     return op->emitOpError() << "computes in " << stringifyCompute(compute) << " and needs an input in "
                              << (isBF16 ? "bf16" : "f32") << ", found " << input.getType();
   }
-  int64_t step = isBF16 ? 2 : 1;
+  int64_t step = isBF16 || packing.getFormat() == Format::U4 ? 2 : 1;
   if (packing.getStep() != step && !packing.isRows()) { // gemm_c2, grouped_gemm_c2, head_gemm_c2
     return op->emitOpError() << "computes in " << stringifyCompute(compute) << " and needs a packing with step " << step
                              << ", found " << packing.getStep();
@@ -134,7 +134,7 @@ bool elah::kernel::isSplit(Value rows, int64_t count) { return elementOf(rows).i
 
 LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, Format format, int64_t n, int64_t k,
                                   int64_t panel, int64_t step, int64_t batch, bool swiglu, int64_t blockN,
-                                  int64_t blockK) {
+                                  int64_t blockK, bool zeros) {
   if (n <= 0 || k <= 0 || panel <= 0 || step <= 0 || batch <= 0) { // packing_c1
     return emitError() << "n, k, panel, step and batch must be positive, found " << n << ", " << k << ", " << panel
                        << ", " << step << " and " << batch;
@@ -142,19 +142,28 @@ LogicalResult PackingAttr::verify(function_ref<InFlightDiagnostic()> emitError, 
   if (swiglu && (n % 2 != 0 || (panel % 2 != 0 && panel != 1))) { // packing_c1
     return emitError() << "with swiglu, n and panel must be even, found " << n << " and " << panel;
   }
-  int64_t bytes = step * (format == Format::F32 ? 4 : format == Format::F8 ? 1 : 2);
-  if (bytes > (panel == 1 ? 16 : 4)) { // packing_c2
-    return emitError() << "a step must be at most " << (panel == 1 ? 16 : 4) << " bytes of a column, found " << bytes;
+  int64_t bits = step * elementBits(format);
+  if (bits > (panel == 1 ? 128 : 32) || bits % 8 != 0) { // packing_c2
+    return emitError() << "a step must be at most " << (panel == 1 ? 16 : 4) << " whole bytes of a column, found "
+                       << bits << " bits";
   }
-  bool isScaled = blockN > 0 && blockK > 0 && format == Format::F8;
-  if (!isScaled && (blockN != 0 || blockK != 0)) { // packing_c3
-    return emitError() << "blocks must be positive and in f8, or 0 x 0, found " << blockN << " x " << blockK << " in "
-                       << stringifyFormat(format);
+  if (format == Format::U4 && panel > 1 && (step != 2 || panel % 4 != 0)) { // packing_c2
+    return emitError() << "panels of u4 must have steps of 2 values and a number of columns that 4 divides, found "
+                       << step << " and " << panel;
+  }
+  bool isInteger = format == Format::U4 || format == Format::U8;
+  bool isScaled = blockN > 0 && blockK > 0 && (isInteger || format == Format::F8);
+  if (!isScaled && (blockN != 0 || blockK != 0 || isInteger)) { // packing_c3
+    return emitError() << "blocks must be positive in u4 and u8, positive or 0 x 0 in f8, 0 x 0 otherwise, found "
+                       << blockN << " x " << blockK << " in " << stringifyFormat(format);
   }
   int64_t columns = swiglu && panel > 1 ? panel / 2 : panel;
-  if (isScaled && (blockN % columns != 0 || blockK % step != 0)) { // packing_c4
-    return emitError() << "blocks must be whole panels of " << columns << " columns and whole steps of " << step
-                       << ", found " << blockN << " x " << blockK;
+  if (isScaled && ((blockN % columns != 0 && blockN != 1) || blockK % step != 0)) { // packing_c4
+    return emitError() << "blocks must be whole panels of " << columns << " columns, or one, and whole steps of "
+                       << step << ", found " << blockN << " x " << blockK;
+  }
+  if (zeros && !isInteger) { // packing_c5
+    return emitError() << "zero points must be those of u4 or u8, found " << stringifyFormat(format);
   }
   return success();
 }

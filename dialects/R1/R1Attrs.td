@@ -9,23 +9,41 @@ def R1_WeightAttr : R1_Attr<"Weight", "weight"> {
   let summary = "One tensor's bytes in a file of the model's folder.";
   let description = [{
     `size` bytes from byte `offset` of `file` (a name relative to the model's folder) hold the elements of `type`,
-    row-major and little-endian. `scales` names the f32 block scales of an FP8 tensor: element (i, j) is worth
+    row-major and little-endian. `scales` names the block scales of a quantized tensor: element (i, j) is worth
     `value * scales[i / rows][j / columns]`, where `#r1.blocks<rows, columns>` is the encoding of `type`
-    (r1-facts: DeepSeek-V3, README_WEIGHTS). Elements of 4 bits lie two in a byte, the lower half first. With
+    (r1-facts: DeepSeek-V3, README_WEIGHTS). Values of unsigned integers count from a zero point: from half of what they
+    can be (8 of ui4, 128 of ui8), or from the one of their block that `zeros` holds in the same type (ONNX Runtime,
+    MatMulNBits). Elements of 4 bits lie two in a byte, the lower half first. With
     `transposed`, `type` is [n, k] while the file holds the rows of the [k, n] matrix that a graph multiplies by.
+    Rows (of the last dimension) lie one after the other, or each `pitch` bytes behind the one before: rows that are
+    padded, or every other row. `size` reaches from the first row's first byte to the last one's last.
 
-    (C1) what is transposed is a matrix without blocks.
+    (C1) what is transposed is a matrix without blocks and without pitch.
+    (C2) a pitch is at least the bytes of a row; a row of it begins with a byte.
   }];
   let parameters = (ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset, "uint64_t":$size,
                     "::mlir::RankedTensorType":$type, OptionalParameter<"WeightAttr">:$scales,
-                    DefaultValuedParameter<"bool", "false">:$transposed);
+                    OptionalParameter<"WeightAttr">:$zeros, DefaultValuedParameter<"bool", "false">:$transposed,
+                    DefaultValuedParameter<"uint64_t", "0">:$pitch);
   let builders = [AttrBuilder<(ins "::mlir::StringAttr":$file, "::mlir::StringAttr":$name, "uint64_t":$offset,
-                                   "uint64_t":$size, "::mlir::RankedTensorType":$type, "WeightAttr":$scales), [{
-    return $_get($_ctxt, file, name, offset, size, type, scales, false);
+                                   "uint64_t":$size, "::mlir::RankedTensorType":$type,
+                                   CArg<"WeightAttr", "{}">:$scales, CArg<"WeightAttr", "{}">:$zeros), [{
+    return $_get($_ctxt, file, name, offset, size, type, scales, zeros, false, 0);
   }]>];
+  let extraClassDeclaration = [{
+    /// The bytes that elements of `type` take, whole bytes in each row of the last dimension.
+    static uint64_t rowBytes(::mlir::RankedTensorType type);
+    /// The bytes from one row to the next.
+    uint64_t getRowPitch() const { return getPitch() ? getPitch() : rowBytes(getType()); }
+    /// One of the matrices of a stack of three dimensions, with its scales and zero points.
+    WeightAttr matrix(int64_t index) const;
+    /// The matrix of `count` rows that are every `step`-th of this one's from `first` on; its scales' blocks are rows.
+    WeightAttr rows(int64_t first, int64_t count, int64_t step) const;
+  }];
   let genVerifyDecl = 1;
   let assemblyFormat = [{
-    `<` $name `in` $file `at` $offset `size` $size `:` $type (`scaled_by` $scales^)? (`transposed` `=` $transposed^)? `>`
+    `<` $name `in` $file `at` $offset `size` $size `:` $type (`scaled_by` $scales^)? (`zeros` $zeros^)?
+    (`transposed` `=` $transposed^)? (`pitch` `=` $pitch^)? `>`
   }];
 }
 

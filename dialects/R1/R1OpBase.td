@@ -45,7 +45,7 @@ def R1_Rows : 2DTensorOf<[F32]>;
 def R1_Indices : 1DTensorOf<[I32]>;
 def R1_IndexRows : 2DTensorOf<[I32]>;
 // Weights lie on disk: their shapes are static.
-class R1_WeightOf<list<int> ranks, list<Type> elements = [F32, BF16, F16, F8E4M3FN]>
+class R1_WeightOf<list<int> ranks, list<Type> elements = [F32, BF16, F16, F8E4M3FN, UI<4>, UI8]>
     : RankedTensorOf<elements, [HasAnyRankOfPred<ranks>, HasStaticShapePred],
                      "static " # !interleave(!foreach(rank, ranks, rank # "D"), "/") # " tensor">;
 def R1_StoredTensor : RankedTensorOf<[F64, F32, F16, BF16, F8E4M3FN, F8E5M2, F8E4M3FNUZ, F8E5M2FNUZ, I1, I<4>, I8, I16, I32,

@@ -17,8 +17,9 @@ def R1_WeightOp : R1_Op<"weight"> {
     (C1) there is at least one part, and all have the same type.
     (C2) the result is the parts' type, behind a leading dimension of their number if there are several.
     (C3) a part has as many bytes as its type.
-    (C4) a part has scales exactly if its type has blocks: f32, one for each block, whole or cut by the edge.
+    (C4) a part has scales exactly if its type has blocks: f32, bf16 or f16, one for each block, whole or cut by the edge.
     (C5) the value has the result's type.
+    (C6) a part has zero points only if its elements are ui4 or ui8 in blocks: as many as scales, of that type.
   }];
   let arguments = (ins TypedArrayAttrBase<R1_WeightAttr, "weights">:$parts, OptionalAttr<ElementsAttr>:$value);
   let results = (outs R1_StoredTensor:$result);

@@ -413,8 +413,9 @@ def R1_NonzeroOp : R1_Primitive<"nonzero"> {
 def R1_DequantizeOp : R1_Primitive<"dequantize"> {
   let summary = "A weight in blocks as f32: each element times its block's scale.";
   let description = [{
-    Element (i, j) of the last two dimensions times scales[i / rows][j / columns]; the scales come with the weight
-    (`#r1.weight`), the size of the blocks is its type's `#r1.blocks`.
+    Element (i, j) of the last two dimensions, less its zero point if it is an integer, times scales[i / rows][j /
+    columns]; scales and zero points come with the weight (`#r1.weight`), the size of the blocks is its type's
+    `#r1.blocks`.
 
     (C1) the input's type has blocks and at least two dimensions.
   }];

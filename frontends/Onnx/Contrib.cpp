@@ -31,6 +31,63 @@ Value unpacked(const Node &n, Value bytes, int64_t bits) {
 
 namespace {
 
+/// The only part of a weight on disk, seen as rows of `type`, which lie `pitch` bytes apart; nothing, if it is none or
+/// has another number of bytes.
+r1::WeightAttr asRows(Value value, RankedTensorType type, uint64_t pitch, r1::WeightAttr scales = {},
+                      r1::WeightAttr zeros = {}) {
+  auto op = value.getDefiningOp<r1::WeightOp>();
+  auto part = op && op.getParts().size() == 1 ? cast<r1::WeightAttr>(op.getParts()[0]) : r1::WeightAttr();
+  uint64_t rows = 1, rowBytes = r1::WeightAttr::rowBytes(type);
+  for (int64_t size : type.getShape().drop_back()) {
+    rows *= static_cast<uint64_t>(size);
+  }
+  bool isDense = static_cast<uint64_t>(type.getShape().back()) * type.getElementTypeBitWidth() == pitch * 8;
+  if (!part || part.getScales() || part.getTransposed() || part.getPitch() != 0 || part.getSize() != rows * pitch) {
+    return {};
+  }
+  return r1::WeightAttr::get(op.getContext(), part.getFile(), part.getName(), part.getOffset(),
+                             (rows - 1) * pitch + rowBytes, type, scales, zeros, false, isDense ? 0 : pitch);
+}
+
+} // namespace
+
+Value quantizedWeight(const Node &n, Value bytes, Value scales, Value zeros, ArrayRef<int64_t> shape, int64_t bits,
+                      int64_t block) {
+  if ((bits != 4 && bits != 8) || (zeros && !Node::element(zeros).isUnsignedInteger(8))) {
+    return {};
+  }
+  MLIRContext *context = n.builder.getContext();
+  int64_t blocks = llvm::divideCeil(shape.back(), block);
+  Ints perBlock(shape);
+  perBlock.back() = blocks;
+  Type number = IntegerType::get(context, static_cast<unsigned>(bits), IntegerType::Unsigned);
+  Type element = Node::element(scales);
+  if (!element.isF32() && !element.isF16() && !element.isBF16()) {
+    return {};
+  }
+  auto scaleType = RankedTensorType::get(perBlock, element);
+  r1::WeightAttr factors = asRows(scales, scaleType, r1::WeightAttr::rowBytes(scaleType)), points;
+  if (zeros) {
+    auto zeroType = RankedTensorType::get(perBlock, number);
+    points = asRows(zeros, zeroType, r1::WeightAttr::rowBytes(zeroType));
+  }
+  if (!factors || (zeros && !points)) {
+    return {};
+  }
+  auto type = RankedTensorType::get(shape, number, r1::BlocksAttr::get(context, 1, block));
+  // Rows end with the last block, or with the last number.
+  auto whole = static_cast<uint64_t>(blocks * block * bits / 8);
+  r1::WeightAttr weight = asRows(bytes, type, whole, factors, points);
+  weight = weight ? weight : asRows(bytes, type, r1::WeightAttr::rowBytes(type), factors, points);
+  if (!weight) {
+    return {};
+  }
+  Value stored = r1::WeightOp::create(n.builder, n.location, type, n.builder.getArrayAttr(weight), ElementsAttr());
+  return n.make<r1::DequantizeOp>(stored);
+}
+
+namespace {
+
 /// norm(input + skip + bias), and the sum.
 void skipNormalization(const Node &n, bool isSimplified) {
   Value sum = n.add(n.input(0), n.input(1));
@@ -68,6 +125,13 @@ void matMulNBits(const Node &n) {
   Value input = n.input(0), scales = n.reshape(n.input(2), {Size(columns), Size(blocks)});
   Type element = Node::element(input);
   n.expect(n.integer("weight_prepacked", 0) == 0, "prepacked weights are not supported");
+  if (!n.has(4)) {
+    if (Value weight = quantizedWeight(n, n.input(1), n.input(2), n.optional(3), {columns, inner}, bits, block)) {
+      Value product = multiplied(n, input, n.transpose(n.cast(weight, element), {1, 0}));
+      n.output(n.has(5) ? n.add(product, n.input(5)) : product);
+      return;
+    }
+  }
   Value numbers = n.reshape(unpacked(n, n.input(1), bits), {Size(columns), Size(blocks), Size(block)});
   Value zero = n.optional(3);
   if (!zero) {

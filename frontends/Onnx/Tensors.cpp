@@ -14,6 +14,8 @@ namespace {
 // Integers up to here may be a shape, indices or a mask that is computed with; the weights of a model are floats, and
 // every vector of them is worth a name.
 constexpr int64_t maxConstantIntegers = 4096;
+// Bytes are none of these: they are quantized weights, or a few zero points.
+constexpr int64_t maxConstantBytes = 16;
 // What passes may want to know of a weight: rotary frequencies, one for two elements of a head.
 constexpr int64_t maxKnownFloats = 1024;
 
@@ -251,8 +253,9 @@ Value TensorReader::build(OpBuilder &builder, Location location, const onnx::Ten
   uint64_t bytes = byteCount(element, count);
   bool isExternal = tensor.data_location() == onnx::TensorProto::EXTERNAL;
   bool isFloat = isa<FloatType>(element);
-  bool isWeight = hasFolder && (isFloat ? count > 1 && !shape.empty() : count > maxConstantIntegers) &&
-                  (isExternal || span.size == bytes);
+  int64_t maxConstant = element.isUnsignedInteger(8) ? maxConstantBytes : maxConstantIntegers;
+  bool isWeight =
+      hasFolder && (isFloat ? count > 1 && !shape.empty() : count > maxConstant) && (isExternal || span.size == bytes);
   if (!isWeight) {
     return r1::ConstantOp::create(builder, location, cast<ElementsAttr>(read(context, tensor)));
   }

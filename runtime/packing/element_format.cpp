@@ -78,19 +78,30 @@ template <uint16_t narrowOne(float)> void narrowAll(std::span<const float> value
 
 } // namespace
 
-unsigned elementBytes(proto::ElementFormat format) {
+unsigned elementBits(proto::ElementFormat format) {
   switch (format) {
   case proto::ELEMENT_FORMAT_F32:
-    return 4;
+    return 32;
   case proto::ELEMENT_FORMAT_BF16:
   case proto::ELEMENT_FORMAT_F16:
-    return 2;
+    return 16;
   case proto::ELEMENT_FORMAT_F8E4M3:
   case proto::ELEMENT_FORMAT_BYTES:
-    return 1;
+  case proto::ELEMENT_FORMAT_U8:
+    return 8;
+  case proto::ELEMENT_FORMAT_U4:
+    return 4;
   default:
     return 0;
   }
+}
+
+bool isInteger(proto::ElementFormat format) {
+  return format == proto::ELEMENT_FORMAT_U4 || format == proto::ELEMENT_FORMAT_U8;
+}
+
+uint64_t bytesOf(proto::ElementFormat format, uint64_t elements) {
+  return format == proto::ELEMENT_FORMAT_U4 ? elements / 2 + elements % 2 : elements * (elementBits(format) / 8);
 }
 
 void widen(proto::ElementFormat format, const uint8_t *bytes, std::span<float> values) {
@@ -113,6 +124,16 @@ void widen(proto::ElementFormat format, const uint8_t *bytes, std::span<float> v
     }
     return;
   }
+  case proto::ELEMENT_FORMAT_U4:
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(bytes[i / 2] >> (i % 2 * 4) & 15);
+    }
+    return;
+  case proto::ELEMENT_FORMAT_U8:
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(bytes[i]);
+    }
+    return;
   default:
     assert(false && "unknown element format");
   }
@@ -132,7 +153,7 @@ void narrow(proto::ElementFormat format, std::span<const float> values, uint8_t 
     narrowAll<narrowF16>(values, bytes);
     return;
   default:
-    assert(false && "no recipe narrows to fp8");
+    assert(false && "no recipe narrows to fp8 or integers");
   }
 }
 

@@ -17,13 +17,17 @@ Result<uint64_t> checkRecipe(const proto::Recipe &recipe, const Shards &shards);
 struct PanelLayout {
   explicit PanelLayout(const proto::Packing &packing);
 
-  uint64_t elementBytes;
+  uint64_t rowBytes;  ///< Of the k elements of a column.
+  uint64_t unitBytes; ///< Of a column's elements in a step.
+  uint64_t steps;
   uint64_t halves;       ///< Stacks of sources that a panel takes its rows from: gate and up, or one.
   uint64_t panelColumns; ///< Columns of the result that one panel makes.
   uint64_t columns;      ///< Columns of the whole result.
   uint64_t panels;
   uint64_t panelBytes;
-  uint64_t matrixBytes; ///< A multiple of 64, unless panels are rows.
+  uint64_t matrixBytes;     ///< A multiple of 64, unless panels are rows.
+  uint64_t scaleBlocks;     ///< Blocks of k, if each column has scales of its own; else 0.
+  uint64_t panelScaleBytes; ///< Scales and zero points of a panel's columns.
 };
 
 } // namespace elah

@@ -31,9 +31,16 @@ private:
   void addPieces(uint64_t part, uint64_t count, uint64_t unitBytes, uint64_t partOffset, uint64_t least);
   Status packVector(const Piece &piece, std::span<uint8_t> output) const;
   Status packPanels(const Piece &piece, std::span<uint8_t> output) const;
+  Status packColumnScales(const Piece &piece, std::span<uint8_t> output) const;
   Status packHead(const Piece &piece, std::span<uint8_t> output) const;
   Status readRows(const proto::Source &source, uint64_t first, uint64_t count, proto::ElementFormat format,
                   std::span<uint8_t> rows) const;
+  Status readPitched(uint32_t shard, uint64_t offset, uint64_t pitch, uint64_t rowBytes, uint64_t first, uint64_t count,
+                     std::span<uint8_t> rows) const;
+  Status readScales(const proto::Source &source, uint64_t first, uint64_t count, std::vector<float> &values) const;
+  Status readZeros(const proto::Source &source, uint64_t first, uint64_t count, std::vector<float> &values) const;
+  template <typename Take>
+  Status forEachRun(uint64_t matrix, uint64_t half, uint64_t first, uint64_t count, Take take) const;
   Status readTransposed(const proto::Source &source, uint64_t first, uint64_t count, std::span<uint8_t> rows) const;
 
   const proto::Recipe &recipe;

@@ -60,19 +60,22 @@ private:
 
 proto::Recipe readRecipe(Input &input) {
   proto::Recipe recipe;
-  recipe.set_kind(static_cast<proto::RecipeKind>(input.byte() % 6));
+  recipe.set_kind(static_cast<proto::RecipeKind>(input.byte() % 7));
   uint64_t rows = input.number(), columns = input.number(), step = input.byte() % 5, batch = 1 + input.byte() % 3;
   bool swiglu = input.byte() % 4 == 0;
   if (input.byte() % 8 != 0 &&
-      (recipe.kind() == proto::RECIPE_KIND_PANELS || recipe.kind() == proto::RECIPE_KIND_HEAD_PANELS)) {
+      (recipe.kind() == proto::RECIPE_KIND_PANELS || recipe.kind() == proto::RECIPE_KIND_HEAD_PANELS ||
+       recipe.kind() == proto::RECIPE_KIND_COLUMN_SCALES)) {
     proto::Packing *packing = recipe.mutable_packing();
-    packing->set_format(static_cast<proto::ElementFormat>(input.byte() % 5));
+    packing->set_format(static_cast<proto::ElementFormat>(input.byte() % 7));
     packing->set_n(input.byte() % 4 ? rows * (swiglu ? 2 : 1) : input.number());
     packing->set_k(input.byte() % 4 ? columns : input.number());
     packing->set_panel(input.number());
     packing->set_step(step);
     packing->set_batch(input.byte() % 16 ? batch : input.number());
     packing->set_swiglu(swiglu);
+    packing->set_block_k(input.byte() % 2 ? 0 : input.number());
+    packing->set_zeros(input.byte() % 4 == 0);
   }
   recipe.set_head_first(input.number());
   recipe.set_head_stride(input.number());
@@ -81,7 +84,7 @@ proto::Recipe readRecipe(Input &input) {
     proto::Source *source = recipe.add_sources();
     source->set_shard(input.byte() % 32 == 0);
     source->set_offset(input.byte() % 4 ? 64 : input.number());
-    source->set_format(static_cast<proto::ElementFormat>(input.byte() % 5));
+    source->set_format(static_cast<proto::ElementFormat>(input.byte() % 7));
     source->add_shape(input.byte() % 4 ? rows : input.number());
     if (input.byte() % 16) {
       source->add_shape(input.byte() % 4 ? columns : input.number());
@@ -90,6 +93,15 @@ proto::Recipe readRecipe(Input &input) {
       source->mutable_scales()->set_offset(input.number());
       source->mutable_scales()->set_rows(input.number());
       source->mutable_scales()->set_columns(input.number());
+    }
+    if (input.byte() % 4 == 0) {
+      source->set_pitch(input.number());
+      source->mutable_scales()->set_pitch(input.number());
+      source->mutable_scales()->set_format(static_cast<proto::ElementFormat>(input.byte() % 7));
+    }
+    if (input.byte() % 4 == 0) {
+      source->mutable_zeros()->set_offset(input.number());
+      source->mutable_zeros()->set_pitch(input.number());
     }
   }
   return recipe;

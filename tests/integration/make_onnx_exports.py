@@ -46,7 +46,11 @@ EXPORTS = {
     for exporter, (opset, experts) in EXPORTERS.items()
     for has_past in (False, True)
 } | {
-    f"{model}_genai_fp32": (f"{model}_heads_of_16", "genai", "fp32", True, None) for model in ("llama", "qwen2")
+    f"{model}_genai_{precision}": (f"{model}_heads_of_16", "genai", precision, True, None)
+    for model, precision in [("llama", "fp32"), ("qwen2", "fp32"), ("llama", "int4"), ("qwen2", "int4"), ("llama", "int8")]
+} | {
+    # With zero points for each block, and blocks of 16.
+    "llama_genai_int4_zeros": ("llama_heads_of_16", "genai", "int4 is_symmetric=false block_size=16", True, None),
 } | {
     "deepseek_v3_mobius": ("deepseek_v3_f32", "hand", None, False, "dense"),
     "deepseek_v3_mobius_past": ("deepseek_v3_f32", "hand", None, True, "dense"),
@@ -165,8 +169,10 @@ def genai_export(path, golden, precision):
         tokenizers = {"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": []}
         pathlib.Path(folder, "model/tokenizer.json").write_text(json.dumps(tokenizers))
         pathlib.Path(folder, "model/tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        precision, *options = precision.split()
         subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", f"{folder}/model", "-o",
-                        f"{folder}/out", "-p", precision, "-e", "cpu", "-c", f"{folder}/cache"], check=True)
+                        f"{folder}/out", "-p", precision, "-e", "cpu", "-c", f"{folder}/cache",
+                        *(["--extra_options", *options] if options else [])], check=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         for name in ("model.onnx", "model.onnx.data", "genai_config.json"):
             shutil.copyfile(f"{folder}/out/{name}", path.parent / name)
@@ -174,7 +180,15 @@ def genai_export(path, golden, precision):
 
 def runtime_logits(path, golden):
     """What ONNX Runtime computes for the golden's tokens, all at once, with nothing in front of them."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    model = onnx.load(path, load_external_data=False)
+    for node in model.graph.node:  # Otherwise inputs are rounded to 8 bits before they are multiplied by integers.
+        for attribute in node.attribute:
+            if attribute.name == "accuracy_level":
+                attribute.i = 1
+    exact = path.with_suffix(".exact")
+    onnx.save(model, exact)
+    session = onnxruntime.InferenceSession(exact, providers=["CPUExecutionProvider"])
+    exact.unlink()
     tokens = numpy.array([[int(token) for token in (HERE / "goldens" / golden / "tokens.txt").read_text().split(",")]])
     config = json.loads((HERE / "goldens" / golden / "config.json").read_text())
     feeds = {}

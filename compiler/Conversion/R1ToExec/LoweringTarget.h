@@ -18,9 +18,9 @@ struct LoweringTarget {
   static LoweringTarget of(const CpuTarget &cpu) { return {false, cpu.hasBF16Dot, cpu.hasAmxBF16, cpu.panel()}; }
   static LoweringTarget cuda() { return {true, false, false, 1}; }
 
-  /// Elements of a weight row that stand together, in products with that format of elements.
-  int64_t stepOf(bool isF32Product, int64_t elementBytes) const {
-    return isCuda ? 16 / elementBytes : isF32Product ? 1 : 2;
+  /// Elements of a weight row that stand together, in products with elements of so many bits.
+  int64_t stepOf(bool isF32Product, int64_t elementBits) const {
+    return isCuda ? 128 / elementBits : isF32Product && elementBits >= 8 ? 1 : 2;
   }
 };
 

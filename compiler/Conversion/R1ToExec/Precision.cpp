@@ -50,7 +50,8 @@ kernel::Compute Precision::computeOf(Value weight) const {
         isF8 && blocks && blocks.getRows() == 128 && blocks.getColumns() == 128 && type.getShape().back() % 16 == 0;
     return fits ? kernel::Compute::F8 : kernel::Compute::BF16;
   }
-  if (!hasBF16 || mode == PrecisionMode::F32 || !(element.isBF16() || isF8)) {
+  // Integers of a byte less their zero point are exact in bf16, too.
+  if (!hasBF16 || mode == PrecisionMode::F32 || !(element.isBF16() || isF8 || isa<IntegerType>(element))) {
     return kernel::Compute::F32;
   }
   return mode == PrecisionMode::Auto ? kernel::Compute::BF16X2 : kernel::Compute::BF16;

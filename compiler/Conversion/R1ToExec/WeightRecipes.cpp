@@ -9,16 +9,6 @@ using namespace mlir;
 namespace elah {
 namespace {
 
-/// The block scales of one of `count` slices of a stacked tensor, or of a slice of its elements.
-r1::WeightAttr sliceOf(r1::WeightAttr whole, int64_t index, int64_t count) {
-  RankedTensorType type = whole.getType();
-  auto part = RankedTensorType::get(type.getShape().drop_front(), type.getElementType(), type.getEncoding());
-  uint64_t size = whole.getSize() / static_cast<uint64_t>(count);
-  r1::WeightAttr scales = whole.getScales() ? sliceOf(whole.getScales(), index, count) : r1::WeightAttr();
-  return r1::WeightAttr::get(whole.getContext(), whole.getFile(), whole.getName(),
-                             whole.getOffset() + static_cast<uint64_t>(index) * size, size, part, scales);
-}
-
 ArrayAttr sourcesOf(ArrayRef<r1::WeightAttr> sources) {
   SmallVector<Attribute> attributes(sources.begin(), sources.end());
   return ArrayAttr::get(sources.front().getContext(), attributes);
@@ -44,9 +34,8 @@ FailureOr<SmallVector<r1::WeightAttr>> matricesOf(Operation *user, Value weight)
       matrices.push_back(part);
       continue;
     }
-    int64_t count = part.getType().getDimSize(0);
-    for (int64_t index = 0; index < count; ++index) {
-      matrices.push_back(sliceOf(part, index, count));
+    for (int64_t index = 0; index < part.getType().getDimSize(0); ++index) {
+      matrices.push_back(part.matrix(index));
     }
   }
   return matrices;
@@ -82,7 +71,8 @@ Value WeightRecipes::table(Location loc, r1::WeightAttr source) {
 bool WeightRecipes::canStack(ArrayRef<r1::WeightAttr> above, r1::WeightAttr next) const {
   RankedTensorType first = above.front().getType(), type = next.getType();
   if (first.getElementType() != type.getElementType() || first.getEncoding() != type.getEncoding() ||
-      first.getDimSize(1) != type.getDimSize(1)) {
+      first.getDimSize(1) != type.getDimSize(1) ||
+      static_cast<bool>(above.front().getZeros()) != static_cast<bool>(next.getZeros())) {
     return false;
   }
   int64_t rows = 0;
@@ -98,7 +88,8 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
   RankedTensorType type = sources.front().getType();
   Type element = type.getElementType();
   bool isUniform = llvm::all_of(sources, [&](r1::WeightAttr source) {
-    return source.getType().getElementType() == element && source.getType().getEncoding() == type.getEncoding();
+    return source.getType().getElementType() == element && source.getType().getEncoding() == type.getEncoding() &&
+           static_cast<bool>(source.getZeros()) == static_cast<bool>(sources.front().getZeros());
   });
   if (!isUniform) {
     return converted;
@@ -109,8 +100,15 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
   if (isa<Float8E4M3FNType>(element)) {
     int64_t panelColumns = target.panel / (swiglu ? 2 : 1), step = compute != kernel::Compute::F32 ? 2 : 1;
     r1::BlocksAttr blocks = blocksOf(sources.front());
-    bool fits = !blocks || (blocks.getRows() % panelColumns == 0 && blocks.getColumns() % step == 0);
+    bool fits =
+        !blocks || ((blocks.getRows() % panelColumns == 0 || blocks.getRows() == 1) && blocks.getColumns() % step == 0);
     return fits ? kernel::Format::F8 : converted;
+  }
+  if (isa<IntegerType>(element)) {
+    // A step is two values of u4 in any case.
+    r1::BlocksAttr blocks = blocksOf(sources.front());
+    bool fits = blocks.getRows() == 1 && blocks.getColumns() % 2 == 0;
+    return !fits ? converted : element.isUnsignedInteger(4) ? kernel::Format::U4 : kernel::Format::U8;
   }
   if (compute != kernel::Compute::F32) {
     return kernel::Format::BF16;
@@ -119,8 +117,7 @@ kernel::Format WeightRecipes::formatOf(ArrayRef<r1::WeightAttr> sources, kernel:
 }
 
 int64_t WeightRecipes::stepOf(kernel::Format format, kernel::Compute compute) const {
-  int64_t bytes = format == kernel::Format::F32 ? 4 : format == kernel::Format::F8 ? 1 : 2;
-  return target.stepOf(compute == kernel::Compute::F32, bytes);
+  return target.stepOf(compute == kernel::Compute::F32, kernel::PackingAttr::elementBits(format));
 }
 
 PackedWeight WeightRecipes::panels(Location loc, ArrayRef<r1::WeightAttr> sources, int64_t batch,
@@ -131,15 +128,19 @@ PackedWeight WeightRecipes::panels(Location loc, ArrayRef<r1::WeightAttr> source
     rows += source.getType().getDimSize(0);
   }
   kernel::Format format = formatOf(sources, compute, swiglu);
-  r1::BlocksAttr blocks = format == kernel::Format::F8 ? blocksOf(sources.front()) : r1::BlocksAttr();
-  auto packing = kernel::PackingAttr::get(context, format, rows / batch, sources.front().getType().getDimSize(1),
-                                          target.panel, stepOf(format, compute), batch, swiglu,
-                                          blocks ? blocks.getRows() : 0, blocks ? blocks.getColumns() : 0);
+  bool keepsScales = kernel::PackingAttr::elementBits(format) <= 8;
+  r1::BlocksAttr blocks = keepsScales ? blocksOf(sources.front()) : r1::BlocksAttr();
+  auto packing =
+      kernel::PackingAttr::get(context, format, rows / batch, sources.front().getType().getDimSize(1), target.panel,
+                               stepOf(format, compute), batch, swiglu, blocks ? blocks.getRows() : 0,
+                               blocks ? blocks.getColumns() : 0, blocks && sources.front().getZeros());
   ArrayAttr array = sourcesOf(sources);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::Panels, array, packing, 0, 0, false);
   PackedWeight result{refer(loc, recipe, MemRefType::get({packing.getBytes()}, program.getI8Type()), ""), {}, packing};
   if (blocks) {
-    auto scales = exec::RecipeAttr::get(context, exec::RecipeKind::Scales, array, {}, 0, 0, false);
+    auto scales = packing.hasColumnScales()
+                      ? exec::RecipeAttr::get(context, exec::RecipeKind::ColumnScales, array, packing, 0, 0, false)
+                      : exec::RecipeAttr::get(context, exec::RecipeKind::Scales, array, {}, 0, 0, false);
     result.scales = refer(loc, scales, MemRefType::get({packing.getScaleCount()}, program.getF32Type()), ".scales");
   }
   return result;
@@ -150,7 +151,7 @@ PackedWeight WeightRecipes::headPanels(Location loc, r1::WeightAttr source, cons
   MLIRContext *context = module.getContext();
   Type element = source.getType().getElementType();
   kernel::Format format = kernel::Format::F32;
-  if (isa<Float8E4M3FNType>(element)) {
+  if (isa<Float8E4M3FNType, IntegerType>(element)) {
     format = converted;
   } else if (compute != kernel::Compute::F32 || element.isBF16()) {
     format = kernel::Format::BF16;
@@ -158,7 +159,7 @@ PackedWeight WeightRecipes::headPanels(Location loc, r1::WeightAttr source, cons
     format = kernel::Format::F16;
   }
   auto packing = kernel::PackingAttr::get(context, format, slices.n, slices.k, target.panel, stepOf(format, compute),
-                                          slices.heads, false, 0, 0);
+                                          slices.heads, false, 0, 0, false);
   auto recipe = exec::RecipeAttr::get(context, exec::RecipeKind::HeadPanels, sourcesOf(source), packing, slices.stride,
                                       slices.first, slices.transposed);
   return {refer(loc, recipe, MemRefType::get({packing.getBytes()}, program.getI8Type()), suffix), {}, packing};

@@ -41,7 +41,7 @@ public:
   /// of each batch.
   PackedWeight panels(mlir::Location loc, llvm::ArrayRef<r1::WeightAttr> sources, int64_t batch,
                       kernel::Compute compute, bool swiglu);
-  /// One matrix per head. An f8 source loses its blocks, which heads do not respect: its values
+  /// One matrix per head. A source of f8 or integers loses its blocks, which heads do not respect: its values
   /// become `converted`.
   PackedWeight headPanels(mlir::Location loc, r1::WeightAttr source, const HeadSlices &slices, kernel::Compute compute,
                           kernel::Format converted, llvm::StringRef suffix);

@@ -23,7 +23,7 @@ std::string typeName(const proto::Source &source) {
 
 /// The attribute of a tensor in the shards.
 std::string weightName(const std::string &name, const proto::Source &source) {
-  uint64_t size = elementBytes(source.format());
+  uint64_t size = bytesOf(source.format(), 1);
   for (uint64_t dim : source.shape()) {
     size *= dim;
   }

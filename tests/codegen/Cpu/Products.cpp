@@ -9,7 +9,7 @@ using namespace elah::test;
 namespace {
 
 /// Split: rows of values that are sums of two bf16, kernel.split's.
-enum class Format { F32, BF16, F16, F8, Split };
+enum class Format { F32, BF16, F16, F8, U4, U8, Split };
 const char *nameOf(Format format) {
   switch (format) {
   case Format::F32:
@@ -21,10 +21,17 @@ const char *nameOf(Format format) {
     return "f16";
   case Format::F8:
     return "f8";
+  case Format::U4:
+    return "u4";
+  case Format::U8:
+    return "u8";
   }
 }
 
-int64_t bytesOf(Format format) { return format == Format::F32 ? 4 : format == Format::F8 ? 1 : 2; }
+int64_t bitsOf(Format format) {
+  return format == Format::F32 ? 32 : format == Format::U4 ? 4 : format == Format::F8 || format == Format::U8 ? 8 : 16;
+}
+int64_t bytesOf(Format format) { return bitsOf(format) / 8; }
 
 /// Random weights, as numbers and packed as kernel.packing says.
 struct Weight {
@@ -32,6 +39,7 @@ struct Weight {
   int64_t n, k, panel, step, batch;
   bool swiglu;
   int64_t blockN = 0, blockK = 0;
+  bool zeros = false;
   std::vector<double> values; ///< [batch, n, k], scaled.
   std::vector<char> bytes;
   std::vector<float> scales;
@@ -39,8 +47,9 @@ struct Weight {
   int64_t half() const { return swiglu ? n / 2 : n; }
 
   void fill(Random &random) {
-    int64_t size = bytesOf(format), width = swiglu ? panel / 2 : panel, panels = (half() + width - 1) / width;
-    int64_t steps = (k + step - 1) / step, matrix = (panels * steps * step * panel * size + 63) / 64 * 64;
+    int64_t bits = bitsOf(format), size = bits / 8, width = swiglu ? panel / 2 : panel;
+    int64_t panels = (half() + width - 1) / width, steps = (k + step - 1) / step;
+    int64_t panelBytes = steps * step * panel * bits / 8, matrix = (panels * panelBytes + 63) / 64 * 64;
     int64_t halves = swiglu ? 2 : 1;
     bytes.assign(batch * matrix, 0);
     values.resize(batch * n * k);
@@ -48,15 +57,25 @@ struct Weight {
     if (blockN > 0) {
       blockRows = (half() + blockN - 1) / blockN;
       blockColumns = (k + blockK - 1) / blockK;
-      scales.resize(batch * halves * blockRows * blockColumns);
-      for (float &scale : scales) {
-        scale = std::exp(random.number()) / 16;
+      bool isOfColumns = blockN == 1;
+      scales.resize(batch * (isOfColumns ? panels * panel * (zeros ? 2 : 1) : halves * blockRows) * blockColumns);
+      for (auto [index, scale] : llvm::enumerate(scales)) {
+        bool isZeroPoint = zeros && index / panel % 2 == 1;
+        scale = isZeroPoint ? static_cast<float>(random.below(1 << bits)) : std::exp(random.number()) / 16;
       }
     }
+    // The scale of a column's block of k, and behind it the zero point.
+    auto scaleAt = [&](int64_t b, int64_t side, int64_t column, int64_t block) -> const float * {
+      if (blockN != 1) {
+        return &scales[((b * halves + side) * blockRows + column / blockN) * blockColumns + block];
+      }
+      int64_t first = ((b * panels + column / width) * blockColumns + block) * panel * (zeros ? 2 : 1);
+      return &scales[first + side * width + column % width];
+    };
     for (int64_t b = 0; b < batch; ++b) {
       for (int64_t row = 0; row < n; ++row) {
         int64_t side = row / half(), column = row % half();
-        char *place = &bytes[b * matrix + column / width * steps * step * panel * size];
+        char *place = &bytes[b * matrix + column / width * panelBytes];
         for (int64_t i = 0; i < k; ++i) {
           char *element = place + ((i / step * panel + side * width + column % width) * step + i % step) * size;
           double value;
@@ -86,8 +105,23 @@ struct Weight {
             std::memcpy(element, &bits, 1);
             value = fromE4M3(bits);
             if (blockN > 0) {
-              value *= scales[((b * halves + side) * blockRows + column / blockN) * blockColumns + i / blockK];
+              value *= *scaleAt(b, side, column, i / blockK);
             }
+            break;
+          }
+          case Format::U4:
+          case Format::U8: {
+            uint64_t bits = random.below(format == Format::U4 ? 16 : 256);
+            if (format == Format::U8) {
+              *element = static_cast<char>(bits);
+            } else { // Words of a quarter of the panel's columns, two values of k in their halves.
+              int64_t index = side * width + column % width, quarter = index / (panel / 4);
+              char *word = place + (i / 2 * (panel / 4) + index % (panel / 4)) * 4;
+              word[i % 2 * 2 + quarter / 2] |= static_cast<char>(bits << (quarter % 2 * 4));
+            }
+            const float *scale = scaleAt(b, side, column, i / blockK);
+            double zero = zeros ? scale[panel] : format == Format::U4 ? 8 : 128;
+            value = (static_cast<double>(bits) - zero) * *scale;
             break;
           }
           }
@@ -100,8 +134,9 @@ struct Weight {
   std::string packing() const {
     return llvm::formatv("#kernel.packing<{0}, n = {1}, k = {2}, panel = {3}, step = {4}, batch = "
                          "{5}, swiglu = {6}, "
-                         "blocks = {7} x {8}>",
-                         nameOf(format), n, k, panel, step, batch, swiglu ? "true" : "false", blockN, blockK);
+                         "blocks = {7} x {8}{9}>",
+                         nameOf(format), n, k, panel, step, batch, swiglu ? "true" : "false", blockN, blockK,
+                         zeros ? ", zeros = true" : "");
   }
   int64_t blocks() const {
     int64_t width = swiglu ? panel / 2 : panel;
@@ -113,7 +148,7 @@ struct Weight {
 const char *computeOf(Format input) {
   return input == Format::Split ? "bf16x2" : input == Format::BF16 ? "bf16" : "f32";
 }
-int64_t stepOf(Format input) { return input == Format::F32 ? 1 : 2; }
+int64_t stepOf(Format input, Format weight) { return input == Format::F32 && weight != Format::U4 ? 1 : 2; }
 
 /// Rows of numbers as an element type stores them; `gap` elements lie between them.
 struct Rows {
@@ -190,6 +225,7 @@ struct Case {
   bool swiglu = false, bias = false, accumulate = false;
   int64_t blockN = 0, blockK = 0;
   int64_t inputGap = 0, outputGap = 0; ///< Elements between rows.
+  bool zeros = false;
 };
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
@@ -266,6 +302,40 @@ TEST_P(Products, Gemm) {
          .blockN = 2 * panel,
          .blockK = 2100});
     add({.weight = F8, .input = input, .output = F32, .n = panel, .k = 64});
+    // A scale for each column.
+    add({.weight = F8, .input = input, .output = F32, .n = 2 * panel + 9, .k = 100, .blockN = 1, .blockK = 32});
+    for (Format weight : {U4, U8}) {
+      bool zeros = weight == U4; // The next case has them the other way round.
+      add({.weight = weight,
+           .input = input,
+           .output = narrow,
+           .n = 2 * panel + 21,
+           .k = 69,
+           .bias = true,
+           .blockN = 1,
+           .blockK = 16,
+           .inputGap = 2,
+           .outputGap = 4,
+           .zeros = zeros});
+      add({.weight = weight,
+           .input = input,
+           .output = narrow,
+           .n = 2 * (panel + 11),
+           .k = 300,
+           .swiglu = true,
+           .blockN = 1,
+           .blockK = 64,
+           .zeros = !zeros});
+      add({.weight = weight,
+           .input = input,
+           .output = F32,
+           .n = 77,
+           .k = 1100,
+           .accumulate = true,
+           .blockN = 1,
+           .blockK = 256,
+           .zeros = zeros});
+    }
     add({.weight = F16, .input = input, .output = F32, .n = panel + 1, .k = 65});
     add({.weight = F32, .input = input, .output = BF16, .n = 2 * panel - 1, .k = 33});
   }
@@ -275,7 +345,8 @@ TEST_P(Products, Gemm) {
   std::vector<Weight> weights;
   std::string text;
   for (auto [index, c] : llvm::enumerate(cases)) {
-    Weight weight{c.weight, c.n, c.k, panel, stepOf(c.input), 1, c.swiglu, c.blockN, c.blockK, {}, {}, {}};
+    Weight weight{c.weight, c.n, c.k, panel, stepOf(c.input, c.weight), 1, c.swiglu, c.blockN, c.blockK,
+                  c.zeros,  {},  {},  {}};
     weight.fill(random);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
     Rows input(c.input, 1, c.k, c.inputGap), output(c.output, 1, columns, c.outputGap);
@@ -345,6 +416,7 @@ TEST_P(Products, GroupedGemm) {
     int64_t n, k;
     bool swiglu, gathers;
     int64_t blockN, blockK;
+    bool zeros = false;
   };
   std::vector<GroupedCase> cases;
   for (Format input : {F32, BF16, Split}) {
@@ -356,6 +428,8 @@ TEST_P(Products, GroupedGemm) {
     cases.push_back({BF16, input, F32, 64, 50, false, true, 0, 0});
     cases.push_back({BF16, input, input, 2 * 72, 160, true, true, 0, 0});
     cases.push_back({BF16, input, F32, 100, 64, false, false, 0, 0});
+    cases.push_back({U4, input, input, 2 * 72, 144, true, true, 1, 32, true});
+    cases.push_back({U8, input, F32, 100, 72, false, false, 1, 16});
   }
   // Rows of each expert: none, one, as many as a tile, more.
   std::vector<int32_t> counts = {0, 1, 0, 6, 5, 19, 0};
@@ -364,8 +438,9 @@ TEST_P(Products, GroupedGemm) {
   std::vector<Weight> weights;
   std::string text;
   for (auto [index, c] : llvm::enumerate(cases)) {
-    Weight weight{c.weight, c.n, c.k, target.panel(), stepOf(c.input), experts, c.swiglu, c.blockN, c.blockK,
-                  {},       {},  {}};
+    Weight weight{c.weight, c.n,      c.k,      target.panel(), stepOf(c.input, c.weight),
+                  experts,  c.swiglu, c.blockN, c.blockK,       c.zeros,
+                  {},       {},       {}};
     weight.fill(random);
     int64_t columns = c.swiglu ? c.n / 2 : c.n;
     Rows input(c.input, 1, c.k), output(c.output, 1, columns);
@@ -448,7 +523,7 @@ TEST_P(Products, HeadGemm) {
     if (input != F32 && !target.hasBF16Dot) {
       continue;
     }
-    Weight weight{BF16, n, k, target.panel(), stepOf(input), heads, false, 0, 0, {}, {}, {}};
+    Weight weight{BF16, n, k, target.panel(), stepOf(input, BF16), heads, false, 0, 0, false, {}, {}, {}};
     weight.fill(random);
     auto packed = bufferOf(weight.bytes);
     int64_t rows = 9, inputWidth = heads * inputStride, outputWidth = heads * outputStride;

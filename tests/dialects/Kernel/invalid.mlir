@@ -13,32 +13,50 @@
 // -----
 
 // packing_c2
-// expected-error@+1 {{a step must be at most 4 bytes of a column, found 8}}
+// expected-error@+1 {{a step must be at most 4 whole bytes of a column, found 64 bits}}
 #p = #kernel.packing<f32, n = 64, k = 32, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 0 x 0>
 
 // -----
 
 // packing_c3
-// expected-error@+1 {{blocks must be positive and in f8, or 0 x 0, found 128 x 128 in bf16}}
+// expected-error@+1 {{blocks must be positive in u4 and u8, positive or 0 x 0 in f8, 0 x 0 otherwise, found 128 x 128 in bf16}}
 #p = #kernel.packing<bf16, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 128 x 128>
 
 // -----
 
 // packing_c3
-// expected-error@+1 {{blocks must be positive and in f8, or 0 x 0, found 128 x 0 in f8}}
+// expected-error@+1 {{blocks must be positive in u4 and u8, positive or 0 x 0 in f8, 0 x 0 otherwise, found 128 x 0 in f8}}
 #p = #kernel.packing<f8, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 128 x 0>
 
 // -----
 
 // packing_c4
-// expected-error@+1 {{blocks must be whole panels of 64 columns and whole steps of 2, found 96 x 128}}
+// expected-error@+1 {{blocks must be whole panels of 64 columns, or one, and whole steps of 2, found 96 x 128}}
 #p = #kernel.packing<f8, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 96 x 128>
 
 // -----
 
 // packing_c4
-// expected-error@+1 {{blocks must be whole panels of 64 columns and whole steps of 2, found 128 x 3}}
+// expected-error@+1 {{blocks must be whole panels of 64 columns, or one, and whole steps of 2, found 128 x 3}}
 #p = #kernel.packing<f8, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 128 x 3>
+
+// -----
+
+// packing_c2
+// expected-error@+1 {{panels of u4 must have steps of 2 values and a number of columns that 4 divides, found 4 and 64}}
+#p = #kernel.packing<u4, n = 128, k = 128, panel = 64, step = 4, batch = 1, swiglu = false, blocks = 1 x 32>
+
+// -----
+
+// packing_c3
+// expected-error@+1 {{blocks must be positive in u4 and u8, positive or 0 x 0 in f8, 0 x 0 otherwise, found 0 x 0 in u4}}
+#p = #kernel.packing<u4, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 0 x 0>
+
+// -----
+
+// packing_c5
+// expected-error@+1 {{zero points must be those of u4 or u8, found f8}}
+#p = #kernel.packing<f8, n = 128, k = 128, panel = 64, step = 2, batch = 1, swiglu = false, blocks = 128 x 128, zeros = true>
 
 // -----
 
@@ -582,7 +600,7 @@ func.func @latent_attention_c3(%q: memref<?x160xf32>, %c: memref<?x40xbf16>, %i:
 // -----
 
 // packing_c2
-// expected-error@+1 {{a step must be at most 16 bytes of a column, found 32}}
+// expected-error@+1 {{a step must be at most 16 whole bytes of a column, found 256 bits}}
 #p = #kernel.packing<bf16, n = 64, k = 32, panel = 1, step = 16, batch = 1, swiglu = false, blocks = 0 x 0>
 
 // -----

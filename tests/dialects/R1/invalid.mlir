@@ -59,7 +59,7 @@ func.func @weight_c3() -> tensor<2x4xf32> {
 
 #a = #r1.weight<"a" in "model.safetensors" at 0 size 24 : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>>
 func.func @weight_c4() -> tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>> {
-  // expected-error@+1 {{must have one f32 scale for each of its blocks, found none}}
+  // expected-error@+1 {{must have one scale of f32, bf16 or f16 for each of its blocks, found none}}
   %0 = r1.weight [#a] : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>
   return %0 : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>
 }
@@ -69,7 +69,7 @@ func.func @weight_c4() -> tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>> {
 #s = #r1.weight<"s" in "model.safetensors" at 24 size 8 : tensor<2x1xf32>>
 #a = #r1.weight<"a" in "model.safetensors" at 0 size 24 : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>> scaled_by #s>
 func.func @weight_c4() -> tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>> {
-  // expected-error@+1 {{must have one f32 scale for each of its blocks, found 'tensor<2x1xf32>'}}
+  // expected-error@+1 {{must have one scale of f32, bf16 or f16 for each of its blocks, found 'tensor<2x1xf32>'}}
   %0 = r1.weight [#a] : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>
   return %0 : tensor<4x6xf8E4M3FN, #r1.blocks<2, 4>>
 }
@@ -83,6 +83,22 @@ func.func @weight_c4() -> tensor<4x6xbf16> {
   %0 = r1.weight [#a] : tensor<4x6xbf16>
   return %0 : tensor<4x6xbf16>
 }
+
+// -----
+
+#s = #r1.weight<"s" in "model.onnx" at 24 size 32 : tensor<4x2xf32>>
+#z = #r1.weight<"z" in "model.onnx" at 56 size 8 : tensor<4x2xui8>>
+#a = #r1.weight<"a" in "model.onnx" at 0 size 12 : tensor<4x6xui4, #r1.blocks<1, 4>> scaled_by #s zeros #z>
+func.func @weight_c6() -> tensor<4x6xui4, #r1.blocks<1, 4>> {
+  // expected-error@+1 {{must have zero points of its own type for each block of ui4 or ui8, found 'tensor<4x2xui8>'}}
+  %0 = r1.weight [#a] : tensor<4x6xui4, #r1.blocks<1, 4>>
+  return %0 : tensor<4x6xui4, #r1.blocks<1, 4>>
+}
+
+// -----
+
+// expected-error@+1 {{expected a pitch of at least the bytes of a row of 'tensor<4x6xbf16>', found 11}}
+#weight_attr_c2 = #r1.weight<"a" in "model.onnx" at 0 size 45 : tensor<4x6xbf16> pitch = 11>
 
 // -----
 
@@ -142,7 +158,7 @@ func.func @rms_norm_c2(%x: tensor<?x8xf32>, %w: tensor<8xbf16>) {
 
 // -----
 
-// expected-error@+1 {{expected a matrix without blocks to be transposed, found 'tensor<2x4x6xf32>'}}
+// expected-error@+1 {{expected a matrix without blocks and pitch to be transposed, found 'tensor<2x4x6xf32>'}}
 #weight_attr_c1 = #r1.weight<"a" in "f" at 0 size 192 : tensor<2x4x6xf32> transposed = true>
 
 // -----

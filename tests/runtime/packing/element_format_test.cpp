@@ -35,7 +35,7 @@ std::optional<double> worthBF16(unsigned bits) { return worth(bits, 8, 7, 127, t
 std::optional<double> worthF8(unsigned bits) { return worth(bits, 4, 3, 7, false); }
 
 void expectWidens(proto::ElementFormat format, unsigned count, std::optional<double> worthOf(unsigned)) {
-  unsigned size = elementBytes(format);
+  uint64_t size = bytesOf(format, 1);
   std::vector<uint8_t> bytes;
   for (unsigned bits = 0; bits < count; ++bits) {
     for (unsigned i = 0; i < size; ++i) {
@@ -58,6 +58,17 @@ void expectWidens(proto::ElementFormat format, unsigned count, std::optional<dou
 TEST(ElementFormat, WidensEveryF8) { expectWidens(proto::ELEMENT_FORMAT_F8E4M3, 256, worthF8); }
 TEST(ElementFormat, WidensEveryF16) { expectWidens(proto::ELEMENT_FORMAT_F16, 65536, worthF16); }
 TEST(ElementFormat, WidensEveryBF16) { expectWidens(proto::ELEMENT_FORMAT_BF16, 65536, worthBF16); }
+
+TEST(ElementFormat, WidensIntegers) {
+  const uint8_t bytes[] = {0xf0, 0x2a, 0x07};
+  std::vector<float> values(5);
+  widen(proto::ELEMENT_FORMAT_U4, bytes, values);
+  EXPECT_EQ(values, (std::vector<float>{0, 15, 10, 2, 7}));
+  values.resize(3);
+  widen(proto::ELEMENT_FORMAT_U8, bytes, values);
+  EXPECT_EQ(values, (std::vector<float>{240, 42, 7}));
+  EXPECT_EQ(bytesOf(proto::ELEMENT_FORMAT_U4, 5), 3u);
+}
 
 TEST(ElementFormat, CopiesF32AsItIs) {
   std::vector<uint32_t> bits = {0, 0x80000000, 1, 0x7f800000, 0x7f800001, 0xffc12345, 0x3f800000};

@@ -33,7 +33,17 @@ proto::Recipe good(proto::RecipeKind kind) {
     recipe.mutable_sources(0)->mutable_scales()->set_rows(16);
     recipe.mutable_sources(0)->mutable_scales()->set_columns(10);
   }
-  if (kind == proto::RECIPE_KIND_PANELS || kind == proto::RECIPE_KIND_HEAD_PANELS) {
+  if (kind == proto::RECIPE_KIND_COLUMN_SCALES) { // Rows of 2 blocks of 16, 20 bytes apart, with zero points.
+    proto::Source *source = recipe.mutable_sources(0);
+    source->set_format(proto::ELEMENT_FORMAT_U4);
+    source->set_pitch(20);
+    source->mutable_scales()->set_rows(1);
+    source->mutable_scales()->set_columns(16);
+    source->mutable_scales()->set_format(proto::ELEMENT_FORMAT_F16);
+    source->mutable_zeros()->set_offset(32);
+  }
+  if (kind == proto::RECIPE_KIND_PANELS || kind == proto::RECIPE_KIND_HEAD_PANELS ||
+      kind == proto::RECIPE_KIND_COLUMN_SCALES) {
     proto::Packing *packing = recipe.mutable_packing();
     packing->set_format(proto::ELEMENT_FORMAT_BF16);
     packing->set_n(48);
@@ -41,6 +51,11 @@ proto::Recipe good(proto::RecipeKind kind) {
     packing->set_panel(16);
     packing->set_step(2);
     packing->set_batch(1);
+  }
+  if (kind == proto::RECIPE_KIND_COLUMN_SCALES) {
+    recipe.mutable_packing()->set_format(proto::ELEMENT_FORMAT_U4);
+    recipe.mutable_packing()->set_block_k(16);
+    recipe.mutable_packing()->set_zeros(true);
   }
   if (kind == proto::RECIPE_KIND_HEAD_PANELS) {
     recipe.mutable_packing()->set_n(8);
@@ -55,7 +70,7 @@ TEST(Recipe, GivesTheBytesThatItMakes) {
   const std::pair<proto::RecipeKind, uint64_t> sizes[] = {
       {proto::RECIPE_KIND_VECTOR, 48 * 32 * 4},          {proto::RECIPE_KIND_TABLE, 48 * 32 * 2},
       {proto::RECIPE_KIND_PANELS, 48 * 32 * 2},          {proto::RECIPE_KIND_SCALES, 3 * 4 * 4},
-      {proto::RECIPE_KIND_HEAD_PANELS, 4 * 16 * 32 * 2},
+      {proto::RECIPE_KIND_HEAD_PANELS, 4 * 16 * 32 * 2}, {proto::RECIPE_KIND_COLUMN_SCALES, 48 * 2 * 2 * 4},
   };
   for (auto [kind, size] : sizes) {
     Result<uint64_t> bytes = checkRecipe(good(kind), oneShard(65'536));
@@ -184,7 +199,7 @@ TEST(Recipe, RefusesSourcesThatDoNotMakeTheirPanels) {
                 [&](auto &r) { packing(r)->set_swiglu(true); });
   expectRefused(kind, "32 wide", [&](auto &r) { r.mutable_sources(0)->set_shape(1, 31); });
   expectRefused(kind, "32 wide", [&](auto &r) { r.mutable_sources(0)->add_shape(1); });
-  expectRefused(kind, "of f8 elements if the panels are of f8",
+  expectRefused(kind, "of f8 elements or integers if the panels are of these",
                 [&](auto &r) { packing(r)->set_format(proto::ELEMENT_FORMAT_F8E4M3); });
   expectRefused(kind, "needs 48 rows, its sources have 47", [&](auto &r) { r.mutable_sources(0)->set_shape(0, 47); });
   // 96 rows in all, but not 48 in each matrix.
@@ -194,6 +209,38 @@ TEST(Recipe, RefusesSourcesThatDoNotMakeTheirPanels) {
     r.mutable_sources(0)->set_shape(0, 40);
     r.mutable_sources(1)->set_shape(0, 56);
   });
+}
+
+TEST(Recipe, RefusesBrokenColumnScales) {
+  proto::RecipeKind kind = proto::RECIPE_KIND_COLUMN_SCALES;
+  auto source = [](proto::Recipe &recipe) { return recipe.mutable_sources(0); };
+  const char *scales = "one for each row and 16 columns", *outside = "lies outside its shard";
+  expectRefused(kind, scales, [&](auto &r) { source(r)->mutable_scales()->set_rows(2); });
+  expectRefused(kind, scales, [&](auto &r) { source(r)->mutable_scales()->set_columns(8); });
+  expectRefused(kind, "rows of zero points begin with a byte",
+                [&](auto &r) { source(r)->mutable_scales()->set_columns(32); });
+  expectRefused(kind, scales, [&](auto &r) { source(r)->clear_zeros(); });
+  expectRefused(kind, "scales of columns need", [&](auto &r) { r.mutable_packing()->set_block_k(0); });
+  expectRefused(kind, "block scales are f32, bf16 or f16",
+                [&](auto &r) { source(r)->mutable_scales()->set_format(proto::ELEMENT_FORMAT_U8); });
+  expectRefused(kind, "with block scales", [&](auto &r) { source(r)->clear_scales(); });
+  expectRefused(kind, "with block scales", [&](auto &r) {
+    source(r)->set_pitch(0);
+    source(r)->set_shape(1, 31);
+  });
+  expectRefused(kind, "is at least the bytes of a row", [&](auto &r) { source(r)->set_pitch(15); });
+  expectRefused(kind, "is less than a row's 4", [&](auto &r) { source(r)->mutable_scales()->set_pitch(3); });
+  expectRefused(kind, outside, [&](auto &r) { source(r)->set_pitch(huge); });
+  expectRefused(kind, outside, [&](auto &r) { source(r)->mutable_scales()->set_offset(65536 - 191); });
+  expectRefused(kind, outside, [&](auto &r) { source(r)->mutable_zeros()->set_offset(65536 - 47); });
+  expectRefused(kind, outside, [&](auto &r) { source(r)->mutable_zeros()->set_pitch(huge); });
+  expectRefused(kind, "only integers have zero points", [&](auto &r) {
+    source(r)->set_format(proto::ELEMENT_FORMAT_F8E4M3);
+    source(r)->set_pitch(32);
+  });
+  expectRefused(kind, "steps of 2 elements and a multiple of 4 columns",
+                [&](auto &r) { r.mutable_packing()->set_panel(6); });
+  expectRefused(proto::RECIPE_KIND_VECTOR, "one after the other", [&](auto &r) { source(r)->set_pitch(100); });
 }
 
 TEST(Recipe, RefusesBrokenHeadPanels) {

@@ -39,20 +39,22 @@ public:
       source.add_shape(size);
       count *= size;
     }
-    std::string bytes(count * elementBytes(format), '\0');
+    std::string bytes(count * bytesOf(format, 1), '\0');
     std::normal_distribution<float> normal;
     constexpr uint64_t period = 4099; // of large tensors: a prime, so that no two rows are equal
     for (uint64_t i = 0; i < std::min(count, period); ++i) {
       float value = normal(random);
-      uint8_t *element = reinterpret_cast<uint8_t *>(&bytes[i * elementBytes(format)]);
-      if (format == proto::ELEMENT_FORMAT_F8E4M3) {
+      uint8_t *element = reinterpret_cast<uint8_t *>(&bytes[i * bytesOf(format, 1)]);
+      if (isInteger(format)) {
+        *element = static_cast<uint8_t>(random());
+      } else if (format == proto::ELEMENT_FORMAT_F8E4M3) {
         *element = static_cast<uint8_t>(random() % 127 | (random() & 0x80));
       } else {
         narrow(format, {&value, 1}, element);
       }
     }
-    for (size_t i = period * elementBytes(format); i < bytes.size(); ++i) {
-      bytes[i] = bytes[i - period * elementBytes(format)];
+    for (size_t i = period * bytesOf(format, 1); i < bytes.size(); ++i) {
+      bytes[i] = bytes[i - period * bytesOf(format, 1)];
     }
     source.set_shard(next);
     source.set_offset(contents[next].size());
@@ -71,6 +73,32 @@ public:
     source.mutable_scales()->set_offset(scales.offset());
     source.mutable_scales()->set_rows(blockRows);
     source.mutable_scales()->set_columns(blockColumns);
+    return source;
+  }
+
+  /// Adds integers whose rows lie `pitch` bytes apart, with scales and zero points for each row's blocks.
+  proto::Source addIntegers(proto::ElementFormat format, uint64_t rows, uint64_t columns, uint64_t block,
+                            uint64_t pitch, proto::ElementFormat scaleFormat, bool hasZeros) {
+    uint64_t blocks = (columns + block - 1) / block;
+    proto::Source source = addTensor(proto::ELEMENT_FORMAT_U8, {rows, pitch});
+    proto::Source scales = addTensor(scaleFormat, {rows, blocks + 1}); // Each row's last one is none of a block.
+    source.set_format(format);
+    source.set_shape(1, columns);
+    source.set_pitch(pitch);
+    proto::BlockScales *place = source.mutable_scales();
+    place->set_shard(scales.shard());
+    place->set_offset(scales.offset());
+    place->set_rows(1);
+    place->set_columns(block);
+    place->set_format(scaleFormat);
+    place->set_pitch(bytesOf(scaleFormat, blocks + 1));
+    if (hasZeros) {
+      uint64_t rowBytes = bytesOf(format, blocks);
+      proto::Source zeros = addTensor(proto::ELEMENT_FORMAT_U8, {rows, rowBytes});
+      source.mutable_zeros()->set_shard(zeros.shard());
+      source.mutable_zeros()->set_offset(zeros.offset());
+      source.mutable_zeros()->set_pitch(rowBytes);
+    }
     return source;
   }
 

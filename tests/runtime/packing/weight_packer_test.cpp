@@ -12,7 +12,8 @@ using namespace elah;
 namespace {
 
 constexpr proto::ElementFormat F32 = proto::ELEMENT_FORMAT_F32, BF16 = proto::ELEMENT_FORMAT_BF16,
-                               F16 = proto::ELEMENT_FORMAT_F16, F8 = proto::ELEMENT_FORMAT_F8E4M3;
+                               F16 = proto::ELEMENT_FORMAT_F16, F8 = proto::ELEMENT_FORMAT_F8E4M3,
+                               U4 = proto::ELEMENT_FORMAT_U4, U8 = proto::ELEMENT_FORMAT_U8;
 
 using Bytes = std::vector<uint8_t>;
 
@@ -23,9 +24,41 @@ proto::Source asTransposed(proto::Source source) {
 
 class WeightPackerTest : public testing::Test {
 protected:
+  /// An integer of a row that begins at that place.
+  unsigned integer(proto::ElementFormat format, uint32_t shard, uint64_t rowOffset, uint64_t index) const {
+    return format == U8 ? *folder.bytes(shard, rowOffset + index)
+                        : *folder.bytes(shard, rowOffset + index / 2) >> (index % 2 * 4) & 15;
+  }
+  unsigned integer(const proto::Source &source, uint64_t row, uint64_t column) const {
+    return integer(source.format(), source.shard(), source.offset() + row * source.pitch(), column);
+  }
+  /// Of the block that element (row, column) is in; what it counts from.
+  float scaleOf(const proto::Source &source, uint64_t row, uint64_t column) const {
+    const proto::BlockScales &scales = source.scales();
+    uint64_t bytes = bytesOf(scales.format(), 1);
+    float scale;
+    widen(scales.format(),
+          folder.bytes(scales.shard(), scales.offset() + row * scales.pitch() + column / scales.columns() * bytes),
+          {&scale, 1});
+    return scale;
+  }
+  float zeroOf(const proto::Source &source, uint64_t row, uint64_t column) const {
+    if (!source.has_zeros()) {
+      return source.format() == U4 ? 8 : 128;
+    }
+    uint64_t first = source.zeros().offset() + row * source.zeros().pitch();
+    return static_cast<float>(
+        integer(source.format(), source.zeros().shard(), first, column / source.scales().columns()));
+  }
+
   float value(const proto::Source &source, uint64_t index) const {
     float result;
-    widen(source.format(), folder.bytes(source.shard(), source.offset() + index * elementBytes(source.format())),
+    if (isInteger(source.format())) {
+      uint64_t row = index / source.shape(1), column = index % source.shape(1);
+      float number = static_cast<float>(integer(source, row, column));
+      return (number - zeroOf(source, row, column)) * scaleOf(source, row, column);
+    }
+    widen(source.format(), folder.bytes(source.shard(), source.offset() + index * bytesOf(source.format(), 1)),
           {&result, 1});
     if (source.has_scales()) {
       uint64_t row = index / source.shape(1), column = index % source.shape(1);
@@ -41,7 +74,7 @@ protected:
   /// The element (row, column) of a source in the packing's format.
   Bytes element(const proto::Source &source, uint64_t row, uint64_t column, proto::ElementFormat format) const {
     uint64_t index = source.transposed() ? column * source.shape(0) + row : row * source.shape(1) + column;
-    Bytes bytes(elementBytes(format));
+    Bytes bytes(bytesOf(format, 1));
     if (source.format() == format) {
       std::memcpy(bytes.data(), folder.bytes(source.shard(), source.offset() + index * bytes.size()), bytes.size());
     } else {
@@ -71,7 +104,7 @@ protected:
 
   Bytes expectedPanels(const proto::Recipe &recipe) const {
     const proto::Packing &packing = recipe.packing();
-    uint64_t size = elementBytes(packing.format());
+    uint64_t size = bytesOf(packing.format(), 1);
     uint64_t halves = packing.swiglu() && packing.panel() > 1 ? 2 : 1;
     uint64_t columns = packing.n() / halves, width = packing.panel() / halves;
     Bytes bytes;
@@ -97,6 +130,50 @@ protected:
     return bytes;
   }
 
+  /// Of column `n` of the result in matrix `batch`: the source and the row of it.
+  std::pair<const proto::Source *, uint64_t> rowOf(const proto::Recipe &recipe, uint64_t batch, uint64_t n) const {
+    int i = static_cast<int>(batch * (static_cast<uint64_t>(recipe.sources_size()) / recipe.packing().batch()));
+    for (; n >= recipe.sources(i).shape(0); ++i) {
+      n -= recipe.sources(i).shape(0);
+    }
+    return {&recipe.sources(i), n};
+  }
+
+  /// Panels of u4 and scales of columns, whose places follow from a column's index in its panel.
+  void expectIntegerPanels(const proto::Recipe &recipe, const Bytes &packed) const {
+    const proto::Packing &packing = recipe.packing();
+    uint64_t halves = packing.swiglu() && packing.panel() > 1 ? 2 : 1, panel = packing.panel(), width = panel / halves;
+    uint64_t columns = packing.n() / halves, panels = (columns + width - 1) / width;
+    uint64_t blocks = (packing.k() + packing.block_k() - 1) / packing.block_k(), parts = packing.zeros() ? 2 : 1;
+    uint64_t steps = (packing.k() + packing.step() - 1) / packing.step();
+    uint64_t panelBytes = steps * packing.step() * panel / 2, matrixBytes = (panels * panelBytes + 63) / 64 * 64;
+    for (uint64_t batch = 0; batch < packing.batch(); ++batch) {
+      for (uint64_t half = 0; half < halves; ++half) {
+        for (uint64_t column = 0; column < columns; ++column) {
+          auto [source, row] = rowOf(recipe, batch, half * columns + column);
+          uint64_t index = half * width + column % width;
+          for (uint64_t k = 0; k < packing.k(); ++k) {
+            if (recipe.kind() == proto::RECIPE_KIND_COLUMN_SCALES) {
+              uint64_t first = ((batch * panels + column / width) * blocks + k / packing.block_k()) * panel * parts;
+              float found[2];
+              std::memcpy(&found[0], &packed[(first + index) * 4], 4);
+              std::memcpy(&found[1], &packed[(first + (parts - 1) * panel + index) * 4], 4);
+              ASSERT_EQ(found[0], scaleOf(*source, row, k)) << "column " << column << ", k " << k;
+              ASSERT_TRUE(parts == 1 || found[1] == zeroOf(*source, row, k)) << "column " << column << ", k " << k;
+              continue;
+            }
+            uint64_t word =
+                batch * matrixBytes + column / width * panelBytes + (k / 2 * (panel / 4) + index % (panel / 4)) * 4;
+            uint32_t bits;
+            std::memcpy(&bits, &packed[word], 4);
+            unsigned found = bits >> (k % 2 * 16 + index / (panel / 4) * 4) & 15;
+            ASSERT_EQ(found, integer(*source, row, k)) << "column " << column << ", k " << k;
+          }
+        }
+      }
+    }
+  }
+
   Bytes expected(const proto::Recipe &recipe) const {
     Bytes bytes;
     for (const proto::Source &source : recipe.sources()) {
@@ -106,7 +183,7 @@ protected:
       }
       if (recipe.kind() == proto::RECIPE_KIND_TABLE) {
         const uint8_t *begin = folder.bytes(source.shard(), source.offset());
-        return Bytes(begin, begin + count * elementBytes(source.format()));
+        return Bytes(begin, begin + count * bytesOf(source.format(), 1));
       }
       if (recipe.kind() == proto::RECIPE_KIND_SCALES) {
         const uint8_t *begin = folder.bytes(source.scales().shard(), source.scales().offset());
@@ -137,7 +214,9 @@ protected:
     }
     Result<uint64_t> size = checkRecipe(recipe, shards);
     ASSERT_TRUE(size.ok()) << size.status().message();
-    Bytes wanted = expected(recipe);
+    bool isU4 = recipe.packing().format() == U4 && recipe.packing().panel() > 1;
+    bool isPlaced = recipe.kind() == proto::RECIPE_KIND_COLUMN_SCALES || isU4;
+    Bytes wanted = isPlaced ? Bytes(*size) : expected(recipe);
     ASSERT_EQ(*size, wanted.size());
 
     WeightPacker packer(recipe, files);
@@ -154,6 +233,10 @@ protected:
       ASSERT_TRUE(status.ok()) << status.message();
     }
     pieces = packer.pieces().size();
+    if (isPlaced) {
+      expectIntegerPanels(recipe, packed);
+      return;
+    }
     ASSERT_TRUE(packed == wanted) << "first difference at byte "
                                   << std::mismatch(packed.begin(), packed.end(), wanted.begin()).first - packed.begin();
   }
@@ -266,6 +349,36 @@ TEST_F(WeightPackerTest, PanelsAreDequantizedByBlocks) {
           proto::RECIPE_KIND_PANELS, {folder.addScaled(70, 43, rows, columns), folder.addScaled(9, 43, rows, columns)});
       setPacking(recipe, target, 79, 43, 32, target == F32 ? 1 : 2);
       expectPacks(recipe);
+    }
+  }
+}
+
+TEST_F(WeightPackerTest, IntegersWithScalesAndZeroPointsOfTheirColumns) {
+  for (proto::ElementFormat format : {U4, U8}) {
+    for (bool hasZeros : {false, true}) {
+      for (bool swiglu : {false, true}) {
+        // Rows of whole blocks, or every other one of twice as many.
+        for (uint64_t pitch : {format == U4 ? 40 : 80, 160}) {
+          std::vector<proto::Source> sources;
+          for (int i = 0; i < 4; ++i) {
+            sources.push_back(folder.addIntegers(format, 30, 69, 16, pitch, i < 2 ? F32 : BF16, hasZeros));
+          }
+          proto::Recipe recipe = makeRecipe(proto::RECIPE_KIND_PANELS, sources);
+          setPacking(recipe, format, 60, 69, 16, 2, 2, swiglu);
+          if (format == U4) {
+            recipe.mutable_packing()->set_block_k(16);
+            expectPacks(recipe);
+          }
+          recipe.set_kind(proto::RECIPE_KIND_COLUMN_SCALES);
+          recipe.mutable_packing()->set_block_k(16);
+          recipe.mutable_packing()->set_zeros(hasZeros);
+          expectPacks(recipe);
+          // Converted: less their zero point, scaled and rounded.
+          recipe.set_kind(proto::RECIPE_KIND_PANELS);
+          setPacking(recipe, BF16, 60, 69, 16, 2, 2, swiglu);
+          expectPacks(recipe);
+        }
+      }
     }
   }
 }
