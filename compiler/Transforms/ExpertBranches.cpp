@@ -15,10 +15,11 @@ RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getTy
 
 /// A product with a matrix for each expert: of one of them, of all, or of those that are gathered.
 struct Projection {
-  Value input, weight;          ///< The weight is [outputs, inputs], or [experts, outputs, inputs].
-  Value chosen;                 ///< The experts' indices, where weights are gathered.
-  bool isTransposed = false;    ///< The stack is [experts, inputs, outputs].
-  int64_t first = 0, count = 0; ///< The outputs that are used, where gate and up are one product; none: all.
+  Value input, weight;       ///< The weight is [outputs, inputs], or [experts, outputs, inputs].
+  Value chosen;              ///< The experts' indices, where weights are gathered.
+  bool isTransposed = false; ///< The stack is [experts, inputs, outputs].
+  /// The outputs that are used, where gate and up are one product: `count` of them, every `step`-th; none: all.
+  int64_t first = 0, count = 0, step = 1;
 
   explicit operator bool() const { return static_cast<bool>(weight); }
 };
@@ -53,13 +54,15 @@ Projection projectionOf(Value result) {
   }
   int64_t axis = typeOf(matmul).getRank() - (isLeft ? 2 : 1);
   if (!view.isReshape()) {
+    // Of all the outputs one half, or every other one.
     int64_t count = typeOf(result).getShape().back();
-    TensorView::Dimension columns = {{axis, count, 1}};
-    if (view.dims.back() != columns) {
+    TensorView::Dimension columns = view.dims.back();
+    if (columns.size() != 1 || columns[0].axis != axis || columns[0].size != count || columns[0].stride < 1) {
       return {};
     }
     projection.first = view.starts[axis];
     projection.count = count;
+    projection.step = columns[0].stride;
     view.starts[axis] = 0;
   }
   if (llvm::any_of(view.starts, [](int64_t start) { return start != 0; })) {
@@ -236,7 +239,7 @@ void ExpertBranches::findBranches() {
     Projection down = user->getNumResults() == 1 ? projectionOf(user->getResult(0)) : Projection();
     TensorView between = down ? TensorView::of(down.input) : TensorView();
     if (!down || between.source != swiglu.getResult() || !between.isReshape() || down.chosen != gate.chosen ||
-        (gate.count != 0 && gate.isTransposed) || down.count != 0 || gate.count != up.count ||
+        (gate.count != 0 && gate.isTransposed) || down.count != 0 || gate.count != up.count || gate.step != up.step ||
         down.isTransposed != gate.isTransposed || typeOf(down.weight).getRank() != typeOf(gate.weight).getRank()) {
       return;
     }
@@ -250,7 +253,8 @@ void ExpertBranches::findBranches() {
                   gate.chosen,
                   gate.first,
                   up.first,
-                  gate.count};
+                  gate.count,
+                  gate.step};
     if (!isRouted(branch.input, branch.result)) {
       return;
     }
@@ -460,29 +464,31 @@ std::optional<Floats> ExpertBranches::sumsFor(Value end, int64_t tokens, ArrayRe
 
 namespace {
 
-/// Rows [first, first + count) of each matrix of a stack.
-Value sliceStack(OpBuilder &builder, Value stack, int64_t first, int64_t count) {
+/// Every `step`-th row from `first` on, `count` in all, of each matrix of a stack; null if its blocks do not allow
+/// that.
+Value sliceStack(OpBuilder &builder, Value stack, int64_t first, int64_t count, int64_t step) {
   auto type = typeOf(stack);
-  auto sliced = RankedTensorType::get({type.getDimSize(0), count, type.getDimSize(2)}, type.getElementType());
+  auto blocks = dyn_cast_or_null<r1::BlocksAttr>(type.getEncoding());
   std::optional<SmallVector<Attribute>> matrices = matricesOf(stack, /*turned=*/false);
-  if (!matrices || type.getEncoding()) {
-    return r1::SliceOp::create(builder, stack.getLoc(), stack, 1, first, first + count);
+  bool isSliced = matrices && (!blocks || blocks.getRows() == 1) && llvm::none_of(*matrices, [](Attribute matrix) {
+                    return cast<r1::WeightAttr>(matrix).getTransposed();
+                  });
+  if (!isSliced) {
+    return blocks ? Value()
+                  : r1::SliceOp::create(
+                        builder, stack.getLoc(), stack, builder.getI64IntegerAttr(1), builder.getI64IntegerAttr(first),
+                        builder.getI64IntegerAttr(first + (count - 1) * step + 1), builder.getI64IntegerAttr(step));
   }
   SmallVector<Attribute> parts;
-  for (Attribute attribute : *matrices) {
-    auto matrix = cast<r1::WeightAttr>(attribute);
-    uint64_t row = matrix.getSize() / static_cast<uint64_t>(type.getDimSize(1));
-    parts.push_back(r1::WeightAttr::get(
-        builder.getContext(), matrix.getFile(), matrix.getName(),
-        matrix.getOffset() + static_cast<uint64_t>(first) * row, static_cast<uint64_t>(count) * row,
-        RankedTensorType::get(sliced.getShape().drop_front(), sliced.getElementType()), r1::WeightAttr()));
+  for (Attribute matrix : *matrices) {
+    parts.push_back(cast<r1::WeightAttr>(matrix).rows(first, count, step));
   }
-  SmallVector<int64_t> shape(sliced.getShape());
+  SmallVector<int64_t> shape = {type.getDimSize(0), count, type.getDimSize(2)};
   if (parts.size() == 1) {
     shape.erase(shape.begin());
   }
-  return r1::WeightOp::create(builder, stack.getLoc(), RankedTensorType::get(shape, sliced.getElementType()),
-                              builder.getArrayAttr(parts), ElementsAttr());
+  auto sliced = RankedTensorType::get(shape, type.getElementType(), type.getEncoding());
+  return r1::WeightOp::create(builder, stack.getLoc(), sliced, builder.getArrayAttr(parts), ElementsAttr());
 }
 
 } // namespace
@@ -498,8 +504,8 @@ ExpertBranches::Weights ExpertBranches::stack(OpBuilder &builder, ArrayRef<int64
   };
   Weights weights = {collect(&Branch::gate), collect(&Branch::up), collect(&Branch::down)};
   if (const Branch &first = branches.front(); first.count != 0 && weights.gate) {
-    weights.gate = sliceStack(builder, weights.gate, first.gateFirst, first.count);
-    weights.up = sliceStack(builder, weights.up, first.upFirst, first.count);
+    weights.gate = sliceStack(builder, weights.gate, first.gateFirst, first.count, first.step);
+    weights.up = sliceStack(builder, weights.up, first.upFirst, first.count, first.step);
   }
   return weights;
 }

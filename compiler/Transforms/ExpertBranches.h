@@ -34,8 +34,9 @@ private:
     mlir::Value input, result, gate, up, down;
     bool isTransposed = false; ///< A stack of [inputs, outputs].
     bool isStack = false;
-    mlir::Value chosen;                            ///< For weights that are gathered.
-    int64_t gateFirst = 0, upFirst = 0, count = 0; ///< Their rows in a stack that holds both.
+    mlir::Value chosen; ///< For weights that are gathered.
+    /// Their rows in a stack that holds both, every `step`-th.
+    int64_t gateFirst = 0, upFirst = 0, count = 0, step = 1;
   };
 
   void findBranches();

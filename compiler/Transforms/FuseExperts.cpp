@@ -57,7 +57,7 @@ private:
         Location location = end.getLoc();
         Value input = branches.input();
         ExpertBranches::Weights weights = branches.stack(builder, *order);
-        if (!weights.gate) {
+        if (!weights.gate || !weights.up || !weights.down) {
           std::ignore = fusion.miss(route, "the experts' weights do not have one type and shape",
                                     "store the weights of all experts in one format");
           return success();

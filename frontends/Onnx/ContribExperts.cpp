@@ -99,10 +99,23 @@ void quantizedMoe(const Node &n) {
     n.unsupported("weights must be integers that are not prepacked");
   }
   int64_t bits = n.integer("expert_weight_bits", 4), block = n.integer("block_size", 0);
+  n.expect(bits == 2 || bits == 4 || bits == 8, "expert_weight_bits must be 2, 4 or 8, found " + Twine(bits));
   Type element = Node::element(n.input(0));
   auto layer = [&](size_t weight, size_t zeros) -> Layer {
     if (!n.has(weight)) {
       return {};
+    }
+    ArrayRef<int64_t> packed = Node::type(n.input(weight)).getShape();
+    if (packed.size() == 3 && !ShapedType::isDynamicShape(packed)) {
+      Ints shape(packed);
+      shape[2] *= 8 / bits;
+      bool isOfRows = Node::rank(n.input(weight + 1)) == 2;
+      Value stored = isOfRows || block > 0 ? quantizedWeight(n, n.input(weight), n.input(weight + 1), n.optional(zeros),
+                                                             shape, bits, isOfRows ? shape[2] : block)
+                                           : Value();
+      if (stored) {
+        return {n.cast(stored, element), n.optional(weight + 2)};
+      }
     }
     Value numbers = unpacked(n, n.input(weight), bits), scales = n.cast(n.input(weight + 1), element), zero;
     n.expect(Node::rank(numbers) == 3, "weights must be [experts, outputs, inputs]");

@@ -57,6 +57,8 @@ EXPORTS = {
     # The golden's tokens only.
     "granite_torchscript_past": ("llama_heads_of_16", "torchscript", 17, True, None),
     "deepseek_v3_moe": ("deepseek_v3_f32_softmax", "hand", None, True, "moe"),
+    "deepseek_v3_qmoe_int4": ("deepseek_v3_f32_softmax", "hand", None, True, "qmoe4"),
+    "deepseek_v3_qmoe_int8": ("deepseek_v3_f32_softmax", "hand", None, True, "qmoe8"),
 }
 
 

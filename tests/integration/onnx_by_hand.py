@@ -1,6 +1,6 @@
 """Builds DeepSeek-V3 graphs as tools do that write ONNX themselves, and not by tracing (ONNX Runtime's mobius): few and
 large operations of opset 24, Attention with keys and values of all heads, rotary embeddings that look up tables, and each
-expert on every token, masked. Or the experts as ONNX Runtime's own operator: MoE."""
+expert on every token, masked. Or the experts as ONNX Runtime's own operators: MoE, and QMoE of 4 or 8 bits."""
 
 import json
 
@@ -126,6 +126,27 @@ class Graph:
         return self.add("MoE", rows, logits, stacks[0], "", stacks[1], "", stacks[2], domain="com.microsoft",
                         k=c["num_experts_per_tok"], activation_type="silu", normalize_routing_weights=1)
 
+    def quantized_experts(self, rows, prefix, bits):
+        """QMoE, as ONNX Runtime's tools make it: rows of gate and up projection by turns, one scale for each row."""
+        c = self.config
+
+        def stack(part):
+            arrays = [self.weights[f"{prefix}.experts.{expert}.{part}_proj.weight"] for expert in range(c["n_routed_experts"])]
+            return numpy.stack(arrays)
+
+        both = numpy.stack([stack("gate"), stack("up")], axis=2)  # [experts, inner, 2, hidden]
+        inputs = []
+        for name, values in (("fc1", both.reshape(len(both), -1, both.shape[-1])), ("fc2", stack("down"))):
+            half = 1 << (bits - 1)
+            scales = (numpy.abs(values).max(-1) / (half - 1)).astype(numpy.float32)
+            numbers = numpy.clip(numpy.rint(values / scales[..., None]) + half, 0, 2 * half - 1).astype(numpy.uint8)
+            numbers = numbers if bits == 8 else numbers[..., ::2] | numbers[..., 1::2] << 4
+            inputs += [self.weight(f"{prefix}.experts.{name}", numbers), self.weight(f"{prefix}.experts.{name}_scales", scales), ""]
+        logits = self.linear(rows, f"{prefix}.gate.weight")
+        return self.add("QMoE", rows, logits, *inputs[:-1], domain="com.microsoft", k=c["num_experts_per_tok"],
+                        activation_type="swiglu", swiglu_fusion=1, activation_alpha=1.0, activation_beta=0.0,
+                        normalize_routing_weights=1, expert_weight_bits=bits)
+
     def build(self, has_past, experts):
         c = self.config
         half, positions = c["qk_rope_head_dim"] // 2, c["max_position_embeddings"]
@@ -143,7 +164,12 @@ class Graph:
                 result = self.mlp(normed, f"{prefix}.mlp")
             else:
                 rows = self.add("Reshape", normed, self.constant([-1, c["hidden_size"]]))
-                result = (self.dense_experts if experts == "dense" else self.contrib_experts)(rows, f"{prefix}.mlp")
+                if experts == "dense":
+                    result = self.dense_experts(rows, f"{prefix}.mlp")
+                elif experts == "moe":
+                    result = self.contrib_experts(rows, f"{prefix}.mlp")
+                else:
+                    result = self.quantized_experts(rows, f"{prefix}.mlp", bits=int(experts.removeprefix("qmoe")))
                 result = self.add("Reshape", result, self.add("Shape", normed))
                 result = self.add("Add", result, self.mlp(normed, f"{prefix}.mlp.shared_experts"))
             hidden = self.add("Add", hidden, result)

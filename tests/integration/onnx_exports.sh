@@ -47,7 +47,7 @@ for model in "$here"/onnx_exports/*.onnx "$here"/onnx_exports/*/model.onnx; do
   name=$(basename "${model%/model.onnx}" .onnx)
   case $name in
   # ONNX Runtime has no kernel for such experts on CPUs: transformers alone says what they compute.
-  deepseek_v3_moe) golden=deepseek_v3_f32_softmax expected=$mixture cache=$latents ;;
+  deepseek_v3_moe | deepseek_v3_qmoe_*) golden=deepseek_v3_f32_softmax expected=$mixture cache=$latents ;;
   deepseek_v3_*) golden=deepseek_v3_f32 expected=$mixture cache=$latents ;;
   # Multipliers between composites stay; the golden has its tokens only.
   granite_*) golden=llama_heads_of_16 expected=$multiplied cache="!r1.cache<kv, layers = 2" ;;
