@@ -447,6 +447,17 @@ std::vector<Mutation> mutations() {
        "for (int32_t part = 0; part < schedule.splits; ++part)",
        "for (int32_t part = 1; part < schedule.splits; ++part)",
        {wrongResult}},
+      // --- the end
+      {"BlockLeavesItsPair",
+       "Fp8Pairs",
+       "    ptx::barrier_cluster_arrive();\n    ptx::barrier_cluster_wait();\n  }\n}\n",
+       "  }\n}\n",
+       {"dead-cta", "shared-race"}},
+      {"BlockDoesNotWaitForItsPair",
+       "Fp8Pairs",
+       "    ptx::barrier_cluster_arrive();\n    ptx::barrier_cluster_wait();\n  }\n}\n",
+       "    ptx::barrier_cluster_arrive();\n  }\n}\n",
+       {"dead-cta", "shared-race"}},
       // --- registers
       {"MoreRegistersThanThereAre",
        "Fp8",
