@@ -2,8 +2,11 @@
 #define XXH_INLINE_ALL
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 #include <xxhash.h>
@@ -14,7 +17,7 @@ namespace {
 uint64_t alignTo(uint64_t offset, uint64_t multiple) { return (offset + multiple - 1) / multiple * multiple; }
 uint64_t blocksOf(uint64_t size) { return (size + ELAH_ARTIFACT_BLOCK - 1) / ELAH_ARTIFACT_BLOCK; }
 
-/// A file that is open for reading and writing.
+/// An open file, and the name to call it by.
 struct File {
   int descriptor;
   const char *path;
@@ -38,14 +41,26 @@ struct File {
     }
     return Status();
   }
+  /// The first `size` bytes of another file; where the file system can share them, nothing is read or written.
+  Status copy(const File &from, uint64_t size) const {
+    for (uint64_t left = size; left > 0;) {
+      ssize_t count = ::copy_file_range(from.descriptor, nullptr, descriptor, nullptr, left, 0);
+      if (count <= 0) {
+        return fail("write");
+      }
+      left -= static_cast<uint64_t>(count);
+    }
+    return Status();
+  }
 };
 
 } // namespace
 
 Status recordSection(const char *path, elah_section_kind kind, const std::string &bytes) {
-  File file{::open(path, O_RDWR | O_CLOEXEC), path};
-  if (file.descriptor < 0) {
-    return file.fail("open it for writing");
+  File file{::open(path, O_RDONLY | O_CLOEXEC), path};
+  struct stat known;
+  if (file.descriptor < 0 || ::fstat(file.descriptor, &known) != 0) {
+    return file.fail("open");
   }
   elah_artifact_header header;
   ELAH_RETURN_IF_ERROR(file.read(&header, sizeof(header), 0));
@@ -76,14 +91,28 @@ Status recordSection(const char *path, elah_section_kind kind, const std::string
   header.checksums_checksum = XXH3_64bits(checksums.data(), header.checksums_size);
   header.file_size = header.checksums_offset + header.checksums_size;
   header.header_checksum = XXH3_64bits(&header, offsetof(elah_artifact_header, header_checksum));
-  // Cut off first: what is between the parts reads as zero then.
-  if (::ftruncate(file.descriptor, static_cast<off_t>(end)) != 0 ||
-      ::ftruncate(file.descriptor, static_cast<off_t>(header.file_size)) != 0) {
-    return file.fail("resize");
+  // A file of its own, which takes the other's name when it is whole and on disk.
+  const std::unique_ptr<char, decltype(&::free)> target(::realpath(path, nullptr), ::free); // Links stay links.
+  std::string name = std::string(target ? target.get() : path) + ".XXXXXX";
+  File copied{::mkostemp(name.data(), O_CLOEXEC), path};
+  if (copied.descriptor < 0) {
+    return copied.fail("write");
   }
-  ELAH_RETURN_IF_ERROR(file.write(bytes.data(), bytes.size(), offset));
-  ELAH_RETURN_IF_ERROR(file.write(checksums.data(), header.checksums_size, header.checksums_offset));
-  return file.write(&header, sizeof(header), 0);
+  auto write = [&]() -> Status {
+    ELAH_RETURN_IF_ERROR(copied.copy(file, end));
+    ELAH_RETURN_IF_ERROR(copied.write(bytes.data(), bytes.size(), offset));
+    ELAH_RETURN_IF_ERROR(copied.write(checksums.data(), header.checksums_size, header.checksums_offset));
+    ELAH_RETURN_IF_ERROR(copied.write(&header, sizeof(header), 0));
+    return ::fchmod(copied.descriptor, known.st_mode) == 0 && ::fsync(copied.descriptor) == 0 &&
+                   ::rename(name.c_str(), target ? target.get() : path) == 0
+               ? Status()
+               : copied.fail("write");
+  };
+  Status status = write();
+  if (!status.ok()) {
+    ::unlink(name.c_str());
+  }
+  return status;
 }
 
 } // namespace elah

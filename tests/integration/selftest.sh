@@ -8,6 +8,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 $bin/elah compile examples/tiny_r1/model --target h800 --max-batch 4 --max-prefill 64 -o "$work/tiny.elah"
+# A disk that is full when the digests are written loses nothing, and leaves nothing behind.
+mkdir "$work/full"
+cp "$work/tiny.elah" "$work/full/tiny.elah"
+if (trap "" XFSZ; ulimit -f 1024; exec $bin/elah selftest "$work/full/tiny.elah" --record --device emulator) 2>"$work/error"; then
+  echo "expected the recording to fail where there is no room"; exit 1
+fi
+grep -q "full/tiny.elah: cannot write: File too large" "$work/error" || { cat "$work/error"; exit 1; }
+cmp "$work/tiny.elah" "$work/full/tiny.elah"
+[ "$(ls "$work/full")" = tiny.elah ] || { ls "$work/full"; exit 1; }
 $bin/elah selftest "$work/tiny.elah" --record --device emulator
 $bin/elah selftest "$work/tiny.elah" --device emulator | tee "$work/right"
 grep -q 'results are right' "$work/right"
