@@ -35,7 +35,7 @@
 // PASSES-NEXT: ),
 // PASSES-NEXT: canonicalize{
 // PASSES-NEXT: cse,
-// PASSES-NEXT: convert-r1-to-exec{cpu=x86-64-v3 cuda=false max-context=64 max-sequences=2 max-tokens=16
+// PASSES-NEXT: convert-r1-to-exec{cpu=x86-64-v3 cuda=false kv-cache=auto max-context=64 max-sequences=2 max-tokens=16
 // PASSES-NEXT: exec-outline-kernels,
 // PASSES-NEXT: exec-plan-arena
 
