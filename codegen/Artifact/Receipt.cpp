@@ -1,4 +1,4 @@
-// What an artifact was made of. Small files are named by the SHA-256 of their bytes, shards by that
+// What an artifact was made of. Small files and graphs are named by the SHA-256 of their bytes, shards by that
 // of their headers: embedded weights are covered by the artifact's own checksums, and to refer to
 // them must not need their bytes.
 #include "codegen/Artifact/Receipt.h"
@@ -10,6 +10,8 @@
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
 
 namespace elah {
@@ -47,6 +49,14 @@ llvm::Expected<std::string> buildReceipt(const ArtifactContents &contents, const
   llvm::json::Object inputs;
   for (const auto &[name, bytes] : modelFiles) {
     inputs[name] = sha256(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
+  }
+  if (!contents.graph.empty()) {
+    auto graph = llvm::MemoryBuffer::getFile(contents.graph, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!graph) {
+      return llvm::createStringError(graph.getError(), "%s: cannot read: %s", contents.graph.c_str(),
+                                     graph.getError().message().c_str());
+    }
+    inputs[llvm::sys::path::filename(contents.graph)] = sha256(llvm::arrayRefFromStringRef((*graph)->getBuffer()));
   }
   llvm::json::Object headers;
   for (int i = 0; i < manifest.shards_size(); ++i) {

@@ -22,6 +22,7 @@ struct ArtifactContents {
   const CudaCode *cuda = nullptr; ///< Instead of the object and the processor.
   std::string modelFolder;        ///< Where the weights are.
   std::string filesFolder;        ///< Where the tokenizer and its like are; empty: with the weights.
+  std::string graph;              ///< The file that the model was read from, if it is a graph.
   /// Flags that changed the result, for the receipt, in a fixed order.
   std::vector<std::pair<std::string, std::string>> flags;
 };

@@ -579,6 +579,7 @@ private:
     contents.cuda = gpu ? &gpuCode : nullptr;
     contents.modelFolder = modelFolder();
     contents.filesFolder = filesFolder();
+    contents.graph = isOnnxGraph(options.model) ? options.model : "";
     contents.flags = {{"target", options.target},
                       {"cpu", gpu ? "" : target.name},
                       {"cpu-features", gpu ? "" : target.features},

@@ -72,6 +72,16 @@ for name in qwen2_torchscript qwen2_dynamo18_past llama_dynamo18 deepseek_v3_tor
   done
 done
 
+say "the receipt names the graph by its bytes"
+[ "$(field export.elah "['receipt']['inputs']['model.onnx']")" = "$(sha256sum export/model.onnx | cut -d' ' -f1)" ] ||
+  die "$(field export.elah "['receipt']")"
+
+say "weights of four bits answer, too"
+mkdir bits
+cp "$here"/onnx_exports/llama_genai_int4/* tokenizer.json bits/
+"$bin/elah" compile bits/model.onnx -o bits.elah 2>log || die "$(cat log)"
+"$bin/elah" run bits.elah --prompt why --raw --max-tokens 24 >bits.txt 2>log && [ -s bits.txt ] || die "$(cat log)"
+
 say "the latent cache holds latents, whatever the graph kept: 28 values a token and layer"
 [ "$(field export.elah "['cache']['bytes_per_token']")" -eq $((2 * 28 * 4)) ] || die "$(field export.elah "['cache']")"
 
