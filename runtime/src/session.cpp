@@ -6,6 +6,7 @@
 #include "src/background_copy.h"
 #include "src/cuda_manifest.h"
 #include <algorithm>
+#include <cstring>
 #include <thread>
 
 namespace elah {
@@ -63,8 +64,10 @@ Result<std::unique_ptr<Session>> Session::create(const Artifact &artifact, const
   session->cacheRowCount = pages * pageTokens;
   session->pageCount = pages;
   auto weights = reinterpret_cast<const uint8_t *>(artifact.section(ELAH_SECTION_WEIGHTS).data());
-  if (options.weights_place > ELAH_WEIGHTS_COPIED_MEANWHILE) {
-    return failure(ELAH_INVALID_ARGUMENT, "%u is no elah_weights_place", static_cast<unsigned>(options.weights_place));
+  unsigned place; // C's enumerations may hold numbers that C++'s may not.
+  std::memcpy(&place, &options.weights_place, sizeof(place));
+  if (place > ELAH_WEIGHTS_COPIED_MEANWHILE) {
+    return failure(ELAH_INVALID_ARGUMENT, "%u is no elah_weights_place", place);
   }
   bool isCopied = options.weights_place == ELAH_WEIGHTS_COPIED && *device == "cpu";
   if (artifact.refersToWeights() || isCopied) {
