@@ -162,8 +162,10 @@ std::string whyIllegal(const GemmProblem &problem, const GemmSchedule &schedule,
       sums > 112) {
     return "found " + number(sums) + " accumulators in a thread that adds a bias, expected at most 112: more spill";
   }
-  if (problem.element == GemmElement::BF16 && problem.isSwiglu() && problem.batch == GemmBatch::Experts && sums > 128) {
-    return "found " + number(sums) + " accumulators in a thread of experts' SwiGLU, expected at most 128: more spill";
+  const bool isBusySwiglu = problem.isSwiglu() && (problem.batch == GemmBatch::Experts || problem.hasBias);
+  if (problem.element == GemmElement::BF16 && isBusySwiglu && sums > 128) {
+    return "found " + number(sums) + " accumulators in a thread of a SwiGLU with experts or a bias, expected at most " +
+           "128: more spill";
   }
   if (schedule.clusterRows * schedule.clusterColumns > 2 || schedule.clusterRows < 1 || schedule.clusterColumns < 1) {
     return "found a cluster of " + number(schedule.clusterRows * schedule.clusterColumns) + " blocks, expected 1 or 2";
