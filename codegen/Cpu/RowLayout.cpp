@@ -6,11 +6,9 @@ using namespace mlir;
 namespace elah {
 
 int64_t rowStride(Value rows) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  [[maybe_unused]] LogicalResult known = cast<MemRefType>(rows.getType()).getStridesAndOffset(strides, offset);
-  assert(succeeded(known) && strides.size() == 2 && strides[1] == 1 && "rows are contiguous");
-  return strides[0];
+  auto type = cast<MemRefType>(rows.getType());
+  assert(type.getStridesAndOffset().first == ArrayRef<int64_t>({kernel::pitchOf(type), 1}) && "rows are contiguous");
+  return kernel::pitchOf(type);
 }
 
 int64_t rowWidth(Value rows) { return cast<MemRefType>(rows.getType()).getDimSize(1); }

@@ -5,6 +5,7 @@
 #include "codegen/Cuda/AttentionTime.h"
 #include "codegen/Cuda/AttentionLayout.h"
 #include "codegen/Cuda/Rounding.h"
+#include "codegen/Cuda/TimeModel.h"
 #include "dialects/Kernel/LatentRow.h"
 #include <cmath>
 
@@ -44,14 +45,17 @@ AttentionSeconds predict(const AttentionLayout &layout, const AttentionCosts &co
   // From memory once; all units, and all tiles of a long prompt, then find it in L2.
   const double bytes = static_cast<double>(step.sequences) * (static_cast<double>(step.context) * costs.cacheBytes +
                                                               static_cast<double>(step.tokens) * costs.queryBytes);
-  const double bandwidth = std::min(0.87 * static_cast<double>(target.memoryBandwidth), busy * 24 * clock);
-  const double fixed = 2000 / clock + 1.4e-6;
+  const double bandwidth = std::min(timeModel::memoryEfficiency * static_cast<double>(target.memoryBandwidth),
+                                    busy * timeModel::bytesPerCycleOfBlock * clock);
+  const double fixed = timeModel::fillCycles / clock + timeModel::launchSeconds;
 
   // At most two results a part are partial (AttentionLayout::scratchBytes); they go to L2 and come back.
   const double groups = static_cast<double>(step.sequences * ceilDiv(step.tokens, layout.tileTokens));
   const double partial = std::min(2.0 * static_cast<double>(layout.parts), groups * static_cast<double>(layout.parts)) *
                          static_cast<double>(layout.units * layout.rows() * 4 * (costs.valueDim + 1));
-  const double combining = (layout.parts > 1 ? 2 * partial / (0.5 * target.l2BytesPerClock * clock) : 0) + 1.4e-6;
+  const double combining =
+      (layout.parts > 1 ? 2 * partial / (timeModel::l2Efficiency * target.l2BytesPerClock * clock) : 0) +
+      timeModel::launchSeconds;
   return {std::max(products, bytes / bandwidth) + fixed, combining};
 }
 

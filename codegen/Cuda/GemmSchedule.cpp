@@ -3,6 +3,7 @@
 // constants agree within about a tenth.
 #include "codegen/Cuda/GemmSchedule.h"
 #include "codegen/Cuda/Rounding.h"
+#include "codegen/Cuda/TimeModel.h"
 #include <algorithm>
 #include <bit>
 #include <elah/cuda_kernel.h>
@@ -324,13 +325,12 @@ double predictGemmSeconds(const GemmProblem &problem, const GemmSchedule &schedu
   const double storedBytes =
       static_cast<double>(schedule.tileRows * outputColumnsOf(problem, schedule) * outputBytes(problem));
   double itemCycles = blocksOfItem * blockCycles + 900 + storedBytes / 24;
-  const double firstCycles = 2000;
   if (schedule.splits > 1) {
     // Partial sums to L2 and back, the last block reads all of them.
     double bytes = 4.0 * schedule.tileRows * schedule.tileColumns;
     itemCycles += 1500 + bytes * (1 + schedule.splits) / 64;
   }
-  double seconds = (waves * itemCycles + firstCycles) / clock;
+  double seconds = (waves * itemCycles + timeModel::fillCycles) / clock;
 
   // The memory: weights once (of the experts that have rows), rows in and out.
   const double weightMatrices =
@@ -338,9 +338,9 @@ double predictGemmSeconds(const GemmProblem &problem, const GemmSchedule &schedu
   double bytes = weightMatrices * problem.columns * problem.halves() * problem.depth * problem.elementBytes();
   bytes += rows * (problem.depth * problem.elementBytes() + problem.columns * outputBytes(problem)) *
            (problem.batch == GemmBatch::Heads ? problem.batches : 1);
-  // Few blocks cannot ask for all of the bandwidth: about 20 bytes a cycle each.
-  const double bandwidth = std::min(0.87 * target.memoryBandwidth, busy * 24 * clock);
-  return std::max(seconds, bytes / bandwidth + firstCycles / clock) + 1.4e-6;
+  const double bandwidth =
+      std::min(timeModel::memoryEfficiency * target.memoryBandwidth, busy * timeModel::bytesPerCycleOfBlock * clock);
+  return std::max(seconds, bytes / bandwidth + timeModel::fillCycles / clock) + timeModel::launchSeconds;
 }
 
 GemmSchedule chooseGemmSchedule(const GemmProblem &problem, int64_t rows, const CudaTarget &target) {

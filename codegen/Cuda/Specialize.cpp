@@ -31,15 +31,7 @@ using Specs = llvm::Expected<std::vector<cuda::KernelSpec>>;
 Type elementOf(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementType(); }
 int64_t widthOf(Value rows) { return cast<MemRefType>(rows.getType()).getDimSize(1); }
 
-/// Elements from one row to the next.
-int64_t pitchOf(Value rows) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  LogicalResult isStrided = cast<MemRefType>(rows.getType()).getStridesAndOffset(strides, offset);
-  assert(succeeded(isStrided) && "rows are strided");
-  static_cast<void>(isStrided);
-  return strides.front();
-}
+int64_t pitchOf(Value rows) { return kernel::pitchOf(cast<MemRefType>(rows.getType())); }
 
 llvm::Error noKernel(Operation *op, const std::string &reason) {
   return llvm::createStringError(op->getName().getStringRef() + ": " + reason);
@@ -80,15 +72,9 @@ private:
     const int64_t dims[] = {tokens, sequences, sequences, tokens, (context - 1) / 64 + 1};
     double bytes = 0;
     for (Value operand : op->getOperands()) {
-      auto type = cast<MemRefType>(operand.getType());
-      exec::ExtentAttr extent = exec::rowsOf(operand);
-      int64_t rows = extent.getConstant();
-      for (auto [dim, coefficient] : llvm::zip(dims, extent.getCoefficients().asArrayRef())) {
-        rows += dim * coefficient;
-      }
       auto embed = dyn_cast<kernel::EmbedOp>(op);
-      rows = embed && operand == embed.getTable() ? tokens : rows;
-      const int64_t width = type.getRank() > 1 ? type.getDimSize(1) : 1;
+      const int64_t rows = embed && operand == embed.getTable() ? tokens : exec::rowsOf(operand).evaluate(dims);
+      const int64_t width = kernel::widthOf(cast<MemRefType>(operand.getType()));
       bytes += static_cast<double>(rows * width) * elementOf(operand).getIntOrFloatBitWidth() / 8;
     }
     return bytes;
@@ -157,7 +143,7 @@ private:
     shape.output = rowElementOf(op.getOutput());
     shape.width = widthOf(op.getOutput());
     shape.outputPitch = pitchOf(op.getOutput());
-    shape.isOfLogitRows = exec::rowsOf(op.getOutput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    shape.isOfLogitRows = exec::hasLogitRows(op.getOutput());
     shape.body = cudaStatementsOf(op.getBody().front());
     if (std::string reason = cuda::whyNoGeneric(shape); !reason.empty()) {
       return noKernel(op, reason);
@@ -328,7 +314,7 @@ private:
 
   Specs specs(kernel::GemmOp op) {
     kernel::PackingAttr packing = op.getPacking();
-    bool ofLogits = exec::rowsOf(op.getInput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    bool ofLogits = exec::hasLogitRows(op.getInput());
     cuda::GemmRows rows = ofLogits ? cuda::GemmRows::LogitRows : cuda::GemmRows::Tokens;
     cuda::GemmOutput output = outputOf(op.getOutput(), op.getActivation(), op.getAccumulate());
     if (op.getCompute() == kernel::Compute::F8) {

@@ -88,7 +88,7 @@ public:
       inputs.emplace_back(of(input));
     }
     Rows output(of(op.getOutputMutable()));
-    bool ofLogits = exec::rowsOf(op.getOutput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    bool ofLogits = exec::hasLogitRows(op.getOutput());
     SmallVector<double> elements(inputs.size());
     for (int64_t t = 0; t < (ofLogits ? logitRows : tokens); ++t) {
       for (int64_t i = 0; i < output.width; ++i) {
@@ -117,7 +117,7 @@ public:
     if (op.getBias()) {
       bias.emplace(*optional(op.getBiasMutable()));
     }
-    bool ofLogits = exec::rowsOf(op.getInput()).getCoefficient(exec::Dim::LogitRows) > 0;
+    bool ofLogits = exec::hasLogitRows(op.getInput());
     product(op.getPacking(), input, weights, 0, 0, ofLogits ? logitRows : tokens,
             {of(op.getOutputMutable()), optional(op.getOutputScalesMutable())}, bias, op.getAccumulate());
   }

@@ -98,15 +98,8 @@ void storeElement(Type element, std::span<uint8_t> bytes, int64_t index, double 
 //===--- Rows ---===//
 
 Rows::Rows(const KernelOperand &operand)
-    : element(operand.type.getElementType()), read(element), bytes(operand.bytes),
-      width(operand.type.getRank() > 1 ? operand.type.getDimSize(1) : 1) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  if (failed(operand.type.getStridesAndOffset(strides, offset))) {
-    llvm_unreachable("operands of kernels are strided");
-  }
-  stride = strides.front();
-}
+    : element(operand.type.getElementType()), read(element), bytes(operand.bytes), width(kernel::widthOf(operand.type)),
+      stride(kernel::pitchOf(operand.type)) {}
 
 std::vector<double> Rows::part(int64_t row, int64_t first, int64_t count) const {
   std::vector<double> values(static_cast<size_t>(count));

@@ -39,12 +39,7 @@ public:
 private:
   void compare(unsigned operand, MemRefType type, std::optional<unsigned> scales) {
     Type element = type.getElementType();
-    SmallVector<int64_t> strides;
-    int64_t offset;
-    LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
-    assert(succeeded(isStrided) && "operands are strided");
-    static_cast<void>(isStrided);
-    const int64_t width = type.getRank() > 1 ? type.getDimSize(1) : 1, pitch = strides.front();
+    const int64_t width = kernel::widthOf(type), pitch = kernel::pitchOf(type);
     const int64_t size = element.getIntOrFloatBitWidth() / 8;
     const int64_t elements =
         static_cast<int64_t>(actual[operand].writtenBytes.value_or(actual[operand].bytes.size())) / size;

@@ -1,5 +1,7 @@
 #include "compiler/Verify/ManifestOperations.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 
@@ -22,7 +24,8 @@ cuda::Extent extentOf(const proto::Extent &extent) {
   return result;
 }
 
-cuda::KernelSpec kernelSpecOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands) {
+/// Of an operation with so many operands.
+static cuda::KernelSpec kernelSpecOf(const proto::Kernel &kernel, const proto::Grid &grid, unsigned operands) {
   const proto::CudaKernel &code = kernel.cuda();
   cuda::KernelSpec spec;
   spec.symbol = kernel.symbol();
@@ -49,6 +52,21 @@ cuda::KernelSpec kernelSpecOf(const proto::Kernel &kernel, const proto::Grid &gr
   spec.grid = {static_cast<int64_t>(grid.outer()), extentOf(grid.rows()), static_cast<int64_t>(grid.row_tile()),
                static_cast<int64_t>(grid.max_blocks())};
   return spec;
+}
+
+VariantKernels::VariantKernels(const proto::Manifest &manifest, llvm::StringRef modules, const proto::Variant &variant,
+                               unsigned operands) {
+  for (const proto::Step &step : variant.steps()) {
+    specs.push_back(kernelSpecOf(manifest.kernels(static_cast<int>(step.kernel())), step.grid(), operands));
+  }
+  for (auto [spec, step] : llvm::zip_equal(specs, variant.steps())) {
+    const proto::CudaKernel &code = manifest.kernels(static_cast<int>(step.kernel())).cuda();
+    kernels.push_back({&spec, std::string_view(modules.data() + code.ptx_offset(), code.ptx_size())});
+  }
+}
+
+std::string VariantKernels::symbols() const {
+  return llvm::join(llvm::map_range(specs, [](const cuda::KernelSpec &spec) { return spec.symbol; }), " + ");
 }
 
 } // namespace elah

@@ -16,24 +16,6 @@ namespace {
 
 using cuda::Operand;
 
-int64_t evaluate(exec::ExtentAttr extent, const std::array<int64_t, 5> &dims) {
-  int64_t value = extent.getConstant();
-  for (auto [dim, coefficient] : llvm::zip(dims, extent.getCoefficients().asArrayRef())) {
-    value += dim * coefficient;
-  }
-  return value;
-}
-
-int64_t widthOf(MemRefType type) { return type.getRank() > 1 ? type.getDimSize(1) : 1; }
-int64_t pitchOf(MemRefType type) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  LogicalResult isStrided = type.getStridesAndOffset(strides, offset);
-  assert(succeeded(isStrided) && "operands of kernels are strided");
-  static_cast<void>(isStrided);
-  return strides.front();
-}
-
 class OperandMaker {
 public:
   OperandMaker(exec::KernelOp kernel, const VerifyStep &step, uint64_t seed)
@@ -65,12 +47,12 @@ public:
 private:
   //===--- Memory ---===//
   int64_t rowsOf(Value operand, const std::array<int64_t, 5> &dims) const {
-    return evaluate(exec::rowsOf(operand), dims);
+    return exec::rowsOf(operand).evaluate(dims);
   }
   size_t bytesOf(Value operand, const std::array<int64_t, 5> &dims) const {
     auto type = cast<MemRefType>(operand.getType());
     int64_t element = std::max<int64_t>(1, type.getElementTypeBitWidth() / 8);
-    return static_cast<size_t>(rowsOf(operand, dims) * pitchOf(type) * element);
+    return static_cast<size_t>(rowsOf(operand, dims) * kernel::pitchOf(type) * element);
   }
   Operand &at(OpOperand &operand) { return operands[operand.getOperandNumber()]; }
 
@@ -389,7 +371,7 @@ bool keepsContents(OpOperand &output) {
   Operation *op = output.getOwner();
   const unsigned number = output.getOperandNumber();
   auto type = cast<MemRefType>(output.get().getType());
-  if (pitchOf(type) != widthOf(type)) {
+  if (kernel::pitchOf(type) != kernel::widthOf(type)) {
     return true;
   }
   auto elementOf = [&](unsigned operand) {

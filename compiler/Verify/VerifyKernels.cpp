@@ -98,17 +98,8 @@ private:
     KernelVerdict verdict;
     verdict.operation = kernel.getKernel()->getName().getStringRef().str();
     verdict.launch = launch.name();
-    std::vector<cuda::KernelSpec> specs;
-    std::vector<cuda::RunnableKernel> runnable;
-    for (const proto::Step &step : launch.variants(variant).steps()) {
-      const proto::Kernel &code = manifest.kernels(static_cast<int>(step.kernel()));
-      specs.push_back(kernelSpecOf(code, step.grid(), kernel.getKernel()->getNumOperands()));
-      verdict.kernels += (verdict.kernels.empty() ? "" : " + ") + code.symbol();
-    }
-    for (auto [spec, step] : llvm::zip_equal(specs, launch.variants(variant).steps())) {
-      const proto::CudaKernel &code = manifest.kernels(static_cast<int>(step.kernel())).cuda();
-      runnable.push_back({&spec, std::string_view(modules.data() + code.ptx_offset(), code.ptx_size())});
-    }
+    const VariantKernels kernels(manifest, modules, launch.variants(variant), kernel.getKernel()->getNumOperands());
+    verdict.kernels = kernels.symbols();
     uint64_t seed = 1;
     int64_t below = variant ? launch.variants(variant - 1).max_tokens() : 0;
     for (int64_t bucket : bucketsOf(launch, variant)) {
@@ -121,7 +112,7 @@ private:
         runs.push_back({bucket, {.order = "random", .seed = seed + 1, .adversarial = true}});
       }
       for (const auto &[tokens, order] : runs) {
-        tryStep(kernel, runnable, stepOf(bucket, tokens), order, ++seed, verdict);
+        tryStep(kernel, kernels.runnable(), stepOf(bucket, tokens), order, ++seed, verdict);
         verdict.tokens.push_back(tokens);
       }
       below = bucket;

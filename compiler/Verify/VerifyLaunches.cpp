@@ -15,13 +15,9 @@ namespace {
 
 /// The bytes of so many rows: memory behind them is others'.
 size_t bytesOf(Value value, const KernelOperand &operand, const std::array<int64_t, 5> &dims) {
-  exec::ExtentAttr extent = exec::rowsOf(value);
-  int64_t rows = extent.getConstant();
-  for (auto [dim, coefficient] : llvm::zip(dims, extent.getCoefficients().asArrayRef())) {
-    rows += dim * coefficient;
-  }
   Rows pitched(operand);
-  return std::min(operand.bytes.size(), static_cast<size_t>(rows * pitched.stride * pitched.read.bytes()));
+  return std::min(operand.bytes.size(),
+                  static_cast<size_t>(exec::rowsOf(value).evaluate(dims) * pitched.stride * pitched.read.bytes()));
 }
 
 } // namespace
@@ -40,17 +36,8 @@ llvm::Expected<KernelVerdict> verifyLaunch(const ArtifactFile &artifact, cuda::K
   verdict.tokens = {step.dims[0]};
   const proto::Variant &variant = *llvm::find_if(
       step.launch.variants(), [&](const proto::Variant &candidate) { return candidate.max_tokens() >= step.dims[0]; });
-  std::vector<cuda::KernelSpec> specs;
-  for (const proto::Step &each : variant.steps()) {
-    const proto::Kernel &kernel = manifest.kernels(static_cast<int>(each.kernel()));
-    specs.push_back(kernelSpecOf(kernel, each.grid(), static_cast<unsigned>(step.operands.size())));
-    verdict.kernels += (verdict.kernels.empty() ? "" : " + ") + kernel.symbol();
-  }
-  std::vector<cuda::RunnableKernel> runnable;
-  for (auto [spec, each] : llvm::zip_equal(specs, variant.steps())) {
-    const proto::CudaKernel &code = manifest.kernels(static_cast<int>(each.kernel())).cuda();
-    runnable.push_back({&spec, std::string_view(modules.data() + code.ptx_offset(), code.ptx_size())});
-  }
+  const VariantKernels kernels(manifest, modules, variant, static_cast<unsigned>(step.operands.size()));
+  verdict.kernels = kernels.symbols();
 
   auto operandsNow = [&] {
     std::vector<cuda::Operand> operands;
@@ -76,7 +63,7 @@ llvm::Expected<KernelVerdict> verifyLaunch(const ArtifactFile &artifact, cuda::K
   }
   std::vector<cuda::Operand> expected = operandsNow();
   const std::string where = llvm::formatv("{0} tokens of {1}, {2}", step.dims[0], step.bucket[0], order.describe());
-  cuda::RunOutcome outcome = runner.run(runnable, actual, step.bucket, step.dims, order);
+  cuda::RunOutcome outcome = runner.run(kernels.runnable(), actual, step.bucket, step.dims, order);
   if (!outcome.error.empty()) {
     verdict.errors.push_back(where + ": " + outcome.error);
     return verdict;

@@ -18,6 +18,9 @@ namespace elah::exec {
 /// program, or of an argument of an exec.kernel.
 ExtentAttr rowsOf(mlir::Value buffer);
 
+/// Whether a buffer has a row for each token whose logits are wanted.
+bool hasLogitRows(mlir::Value buffer);
+
 } // namespace elah::exec
 
 #endif

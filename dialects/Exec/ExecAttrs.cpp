@@ -25,6 +25,14 @@ int64_t ExtentAttr::getCoefficient(Dim dim) const {
   return index < coefficients.size() ? coefficients[index] : 0;
 }
 
+int64_t ExtentAttr::evaluate(ArrayRef<int64_t> dims) const {
+  int64_t value = getConstant();
+  for (auto [dim, coefficient] : llvm::zip(dims, getCoefficients().asArrayRef())) {
+    value += dim * coefficient;
+  }
+  return value;
+}
+
 // extent ::= `<` term (`+` term)* `>`, term ::= integer | dim | integer `*` dim
 Attribute ExtentAttr::parse(AsmParser &parser, Type) {
   int64_t constant = 0;
@@ -210,3 +218,5 @@ ExtentAttr elah::exec::rowsOf(Value buffer) {
   }
   llvm_unreachable("unknown input");
 }
+
+bool elah::exec::hasLogitRows(Value buffer) { return rowsOf(buffer).getCoefficient(Dim::LogitRows) > 0; }

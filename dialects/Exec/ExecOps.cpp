@@ -21,8 +21,6 @@ int64_t rowBytes(MemRefType type) {
   return bytes;
 }
 
-int64_t rowStride(MemRefType type) { return type.getStridesAndOffset().first.front(); }
-
 } // namespace
 
 LogicalResult WeightOp::verify() {
@@ -126,7 +124,7 @@ ExtentAttr AllocOp::getByteSize() { return getRows().times(rowBytes(cast<MemRefT
 
 void ViewOp::build(OpBuilder &builder, OperationState &state, Value source, int64_t column, int64_t columns) {
   auto type = cast<MemRefType>(source.getType());
-  auto layout = StridedLayoutAttr::get(builder.getContext(), ShapedType::kDynamic, {rowStride(type), 1});
+  auto layout = StridedLayoutAttr::get(builder.getContext(), ShapedType::kDynamic, {elah::kernel::pitchOf(type), 1});
   auto result = MemRefType::get({type.getDimSize(0), columns}, type.getElementType(), layout);
   build(builder, state, result, source, builder.getI64IntegerAttr(column));
 }
@@ -139,7 +137,8 @@ LogicalResult ViewOp::verify() {
       column < 0 || column + result.getDimSize(1) > source.getDimSize(1)) { // view_c1
     return emitOpError() << "must look at columns of " << source << ", found " << result << " from column " << column;
   }
-  if (!source.isStrided() || !result.isStrided() || rowStride(source) != rowStride(result)) { // view_c2
+  if (!source.isStrided() || !result.isStrided() ||
+      elah::kernel::pitchOf(source) != elah::kernel::pitchOf(result)) { // view_c2
     return emitOpError() << "must have the row stride of " << source << ", found " << result;
   }
   return success();

@@ -89,6 +89,8 @@ def Exec_ExtentAttr : AttrDef<Exec_Dialect, "Extent"> {
     ExtentAttr times(int64_t factor) const;
     /// How often dimension `dim` counts.
     int64_t getCoefficient(Dim dim) const;
+    /// Its value for these dimensions, in the order of Dim.
+    int64_t evaluate(::llvm::ArrayRef<int64_t> dims) const;
   }];
   let skipDefaultBuilders = 1;
   let hasCustomAssemblyFormat = 1;

@@ -19,6 +19,10 @@ namespace elah::kernel {
 /// ones.
 bool isSplit(mlir::Value rows, int64_t count);
 
+/// Elements from one row of a strided buffer to the next, and elements of a row; a vector has rows of one.
+int64_t pitchOf(mlir::MemRefType rows);
+int64_t widthOf(mlir::MemRefType rows);
+
 /// Scales that stand beside a quantized row of `count` values.
 int64_t scalesOfRow(int64_t count);
 

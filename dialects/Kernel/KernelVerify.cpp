@@ -128,6 +128,16 @@ LogicalResult verifyHeads(Operation *op, int64_t heads, int64_t kvHeads, int64_t
 
 } // namespace
 
+int64_t elah::kernel::pitchOf(MemRefType rows) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  [[maybe_unused]] LogicalResult isStrided = rows.getStridesAndOffset(strides, offset);
+  assert(succeeded(isStrided) && "rows are strided");
+  return strides.front();
+}
+
+int64_t elah::kernel::widthOf(MemRefType rows) { return rows.getRank() > 1 ? rows.getDimSize(1) : 1; }
+
 int64_t elah::kernel::scalesOfRow(int64_t count) { return ((count + 127) / 128 + 3) / 4 * 4; }
 
 bool elah::kernel::isSplit(Value rows, int64_t count) { return elementOf(rows).isBF16() && width(rows) == 2 * count; }

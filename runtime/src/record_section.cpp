@@ -92,8 +92,9 @@ Status recordSection(const char *path, elah_section_kind kind, const std::string
   header.file_size = header.checksums_offset + header.checksums_size;
   header.header_checksum = XXH3_64bits(&header, offsetof(elah_artifact_header, header_checksum));
   // A file of its own, which takes the other's name when it is whole and on disk.
-  const std::unique_ptr<char, decltype(&::free)> target(::realpath(path, nullptr), ::free); // Links stay links.
-  std::string name = std::string(target ? target.get() : path) + ".XXXXXX";
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(path, nullptr), ::free);
+  const std::string target = real ? real.get() : path; // Links stay links.
+  std::string name = target + ".XXXXXX";
   File copied{::mkostemp(name.data(), O_CLOEXEC), path};
   if (copied.descriptor < 0) {
     return copied.fail("write");
@@ -104,7 +105,7 @@ Status recordSection(const char *path, elah_section_kind kind, const std::string
     ELAH_RETURN_IF_ERROR(copied.write(checksums.data(), header.checksums_size, header.checksums_offset));
     ELAH_RETURN_IF_ERROR(copied.write(&header, sizeof(header), 0));
     return ::fchmod(copied.descriptor, known.st_mode) == 0 && ::fsync(copied.descriptor) == 0 &&
-                   ::rename(name.c_str(), target ? target.get() : path) == 0
+                   ::rename(name.c_str(), target.c_str()) == 0
                ? Status()
                : copied.fail("write");
   };

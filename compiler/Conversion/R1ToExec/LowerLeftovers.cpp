@@ -45,17 +45,8 @@ bool isPartOfItsReader(Operation *op) {
   return reader && isLeftover(reader) && llvm::none_of(op->getOperands(), isAddedTo);
 }
 
-/// Whether someone reads a leftover's rows in f32, as sums and whoever returns logits do, or as products do.
-bool isReadInF32(Value rows) {
-  return llvm::any_of(rows.getUsers(), [](Operation *user) {
-    return isLeftover(user) || isa<r1::AddOp, r1::RmsNormOp, func::ReturnOp>(user);
-  });
-}
-bool isReadByDefault(Value rows) {
-  return llvm::any_of(rows.getUsers(), [](Operation *user) {
-    return !isLeftover(user) && !isa<r1::AddOp, r1::RmsNormOp, func::ReturnOp>(user);
-  });
-}
+/// Whether an operation reads a leftover's rows in f32; products and attention read them in the default type.
+bool readsF32(Operation *user) { return isLeftover(user) || isa<r1::AddOp, r1::RmsNormOp, func::ReturnOp>(user); }
 
 /// One kernel in the making: what it reads, and its body.
 class Body {
@@ -80,9 +71,6 @@ public:
     }
     kernel::YieldOp::create(builder, root.getLoc(), scalar(root.getResult(0)));
   }
-
-  RankedTensorType getType() const { return type; }
-  bool isLogits() const { return isOfLogits; }
 
 private:
   LogicalResult findInputs(Operation &op) {
@@ -220,24 +208,24 @@ LogicalResult lowerLeftover(Operation &op, ProgramBuilder &program) {
     return failure();
   }
   Value result = op.getResult(0);
-  int64_t width = body.getType().getDimSize(1);
+  int64_t width = cast<RankedTensorType>(result.getType()).getDimSize(1);
   Type f32 = program.builder.getF32Type();
-  if (body.isLogits()) {
+  if (becomesLogits(result)) {
     Value output = program.alloc(op.getLoc(), program.logitRows(), width, f32);
     body.create(output);
     program.bindLogitRows(result, output);
     return success();
   }
+  auto write = [&](Value output) {
+    body.create(output);
+    program.bind(result, output);
+  };
   bool isDefaultF32 = program.precision.byDefault() == kernel::Compute::F32;
-  if (isReadInF32(result) || isDefaultF32) {
-    Value output = program.alloc(op.getLoc(), program.tokens(), width, f32);
-    body.create(output);
-    program.bind(result, output);
+  if (isDefaultF32 || llvm::any_of(result.getUsers(), readsF32)) {
+    write(program.alloc(op.getLoc(), program.tokens(), width, f32));
   }
-  if (isReadByDefault(result) && !isDefaultF32) {
-    Value output = program.allocRows(op.getLoc(), program.tokens(), width);
-    body.create(output);
-    program.bind(result, output);
+  if (!isDefaultF32 && !llvm::all_of(result.getUsers(), readsF32)) {
+    write(program.allocRows(op.getLoc(), program.tokens(), width));
   }
   return success();
 }

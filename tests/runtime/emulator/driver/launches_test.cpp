@@ -21,6 +21,13 @@ protected:
     attribute.value.clusterDim = {x, y, z};
     return attribute;
   }
+  /// The kernel may begin before the one in front of it has ended.
+  static CUlaunchAttribute dependent() {
+    CUlaunchAttribute attribute{};
+    attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attribute.value.programmaticStreamSerializationAllowed = 1;
+    return attribute;
+  }
 };
 
 TEST_F(Launches, AddVectors) {
@@ -123,9 +130,6 @@ TEST_F(Launches, CooperativeGridsMustFit) {
 TEST_F(Launches, DependentsOverlapAndWait) {
   CUstream stream = nullptr;
   ASSERT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-  CUlaunchAttribute serial{};
-  serial.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-  serial.value.programmaticStreamSerializationAllowed = 1;
   const CUlaunchConfig config{1, 1, 1, 1, 1, 1, 0, stream, nullptr, 0};
   const CUdeviceptr p = upload(std::vector<uint32_t>(1, 0)), out = upload(std::vector<uint32_t>(1, 0));
   CUdeviceptr pointers[2] = {p, out};
@@ -133,7 +137,7 @@ TEST_F(Launches, DependentsOverlapAndWait) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_CUDA(cuMemsetD32Async(p, 0, 1, stream));
     ASSERT_CUDA(launchWith(kernel("primary"), config, {}, parameters));
-    ASSERT_CUDA(launchWith(kernel("secondary"), config, {serial}, parameters));
+    ASSERT_CUDA(launchWith(kernel("secondary"), config, {dependent()}, parameters));
     ASSERT_CUDA(cuStreamSynchronize(stream));
     ASSERT_EQ(download<uint32_t>(out, 1)[0], 2u);
   }
@@ -142,9 +146,6 @@ TEST_F(Launches, DependentsOverlapAndWait) {
 TEST_F(Launches, ChainsOfDependentsEndWithTheFirst) {
   CUstream stream = nullptr;
   ASSERT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-  CUlaunchAttribute serial{};
-  serial.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-  serial.value.programmaticStreamSerializationAllowed = 1;
   const CUlaunchConfig config{1, 1, 1, 1, 1, 1, 0, stream, nullptr, 0};
   uint32_t *flag = nullptr;
   ASSERT_CUDA(cuMemHostAlloc(reinterpret_cast<void **>(&flag), 4, 0));
@@ -155,7 +156,7 @@ TEST_F(Launches, ChainsOfDependentsEndWithTheFirst) {
   // The first launches its dependents, and waits for the host. None of the others waits for it.
   ASSERT_CUDA(launchWith(kernel("launch_and_await"), config, {}, first));
   for (int i = 0; i < 4; ++i) {
-    ASSERT_CUDA(launchWith(kernel("fill"), config, {serial}, others));
+    ASSERT_CUDA(launchWith(kernel("fill"), config, {dependent()}, others));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
